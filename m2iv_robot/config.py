@@ -1,0 +1,33 @@
+"""The one bridge from Hydra nodes to checked dataclasses."""
+
+import dataclasses
+from typing import TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from m2iv_robot.errors import ConfigError
+
+Schema = TypeVar("Schema")
+
+
+def parse(schema: type[Schema], node: DictConfig | dict, name: str = "") -> Schema:
+    """Turn a Hydra node into an instance of the frozen dataclass `schema`.
+
+    `name` is the group's name, used in messages.
+
+    Raises:
+        ConfigError: an unknown key, a wrong type, a missing value, or a value that the dataclass refuses.
+    """
+    where = name or schema.__name__
+    known = {entry.name for entry in dataclasses.fields(schema)}
+    given = dict(OmegaConf.to_container(node, resolve=True)) if isinstance(node, DictConfig) else dict(node)
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), given)
+        return OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = f".{error.full_key}" if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"{where}{key}: {str(error).splitlines()[0]}") from error
