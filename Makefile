@@ -1,0 +1,90 @@
+# make demo   the main job on the sample that ships with the package; writes under outputs/
+# make test   formatting, lint, import contracts, tests
+# Both make .venv first; it is made again only when the dependencies change.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+OUTPUTS := outputs
+# Two test processes on two cores: more threads in each would only get in each other's way
+WORKERS ?= 2
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+ifeq ($(shell uname -s),Linux)
+export MUJOCO_GL ?= osmesa
+endif
+
+# What is installed, as a name: a changed requirement gives another name, and so another installation
+REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d ' ' -f 1)
+INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
+INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
+
+.PHONY: help demo test lint format benchmark weights osmesa clean
+
+help:
+	@echo "make demo        annotate the sample, plan new motions, write the page: outputs/demo"
+	@echo "make test        ruff, import contracts and all tests"
+	@echo "make format      put the code in shape"
+	@echo "make benchmark   every benchmark, one after the other: outputs/benchmarks"
+	@echo "make weights     train the weights that ship with the package"
+	@echo "make clean       remove what was built or downloaded into this folder, outputs/ excepted"
+
+demo: $(INSTALLED_TO_RUN)
+	@$(BIN)/python -m m2iv_robot demo output=$(OUTPUTS)/demo
+
+test: lint osmesa
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(INSTALLED_TO_TEST)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+format: $(INSTALLED_TO_TEST)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(INSTALLED_TO_TEST) osmesa
+	@for file in configs/benchmark/*.yaml; do $(BIN)/python -m m2iv_robot benchmark "benchmark=$$(basename "$$file" .yaml)"; done
+
+weights: $(INSTALLED_TO_TEST) osmesa
+	@$(BIN)/python -m m2iv_robot train
+
+osmesa:
+	@if [ "$$(uname -s)" = Linux ] && [ "$${MUJOCO_GL:-}" = osmesa ] && \
+	    ! { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -c libOSMesa > /dev/null; then \
+	  echo "The simulator draws through OSMesa, which this machine lacks. Install it:" >&2; \
+	  echo "  sudo apt-get install libosmesa6" >&2; \
+	  echo "or, on a machine with a GPU and its driver, set MUJOCO_GL=egl." >&2; \
+	  exit 1; \
+	fi
+
+# The interpreter is looked for only when the environment has to be made
+$(BIN)/python:
+	@for candidate in "$${PYTHON:-python3.12}" python3.13 python3; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2> /dev/null; then \
+	    echo "Making $(VENV) with $$("$$candidate" --version)"; \
+	    exec "$$candidate" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "Python 3.12 or 3.13 with venv is needed (Debian, Ubuntu: sudo apt-get install python3.12 python3.12-venv;" >&2; \
+	echo "pyenv: pyenv install 3.12). Name it if it is elsewhere: make PYTHON=/path/to/python3.12" >&2; \
+	exit 1
+
+$(INSTALLED_TO_RUN): | $(BIN)/python
+	@echo "Installing what m2iv_robot needs into $(VENV): a few minutes, several GB"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim]"
+	@rm -f $(VENV)/.installed-to-run-*
+	@touch $@
+
+$(INSTALLED_TO_TEST): | $(BIN)/python
+	@echo "Installing what m2iv_robot and its tests need into $(VENV): a few minutes, several GB"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,metrics,train,dev]"
+	@rm -f $(VENV)/.installed-to-*
+	@touch $(INSTALLED_TO_RUN) $@
+
+clean:
+	rm -rf $(VENV) build install log *.egg-info .pytest_cache .ruff_cache .import_linter_cache
