@@ -1,0 +1,166 @@
+"""Stage 1: position-conditioned trajectory generation (PT-Gen), a clip of actor and object masks from what is known.
+
+What is known differs: the paper knows the first frame's masks and the object's last one; between two keyframes the last
+actor is known too; with a motion plan the object is known throughout and so is the gripper's path. One network takes
+them all, because every mask comes with a flag that says whether it is given.
+Source: Mask2IV, section "Interaction Trajectory Generation".
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from m2iv_robot import diffusion
+from m2iv_robot.diffusion import DiffusionConfig
+from m2iv_robot.errors import ConfigError
+from m2iv_robot.models.patches import fold, unfold
+from m2iv_robot.models.unet import UNetConfig, build_unet
+
+MASKS = 2  # actor, object
+PATH_SIGMA = 0.03  # width of the gripper's mark, as a share of the frame's height
+
+
+@dataclass(frozen=True)
+class TrajectoryConfig:
+    """configs/trajectory/*.yaml."""
+
+    patch: int = 4  # pixels folded into one cell, each way
+    mask_weight: float = 5.0  # of mask pixels in the loss (the authors' training code)
+    drop_last_actor: float = 0.5  # share of training clips whose last actor is not given (PT-Gen); else in-filling
+    give_plan: float = 0.5  # share of training clips that are given the object throughout and the gripper's path
+
+    def __post_init__(self) -> None:
+        """Refuse shares that are none and weights that erase the masks."""
+        for name in ("drop_last_actor", "give_plan"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"trajectory.{name} must be in [0, 1], got {getattr(self, name)}")
+        if self.patch < 1 or self.mask_weight <= 0:
+            raise ConfigError("trajectory.patch and trajectory.mask_weight must be positive")
+
+
+@dataclass(frozen=True)
+class KnownMasks:
+    """What stage 1 is told. Masks whose flag is False are ignored; a path of NaN is not known."""
+
+    first_frame: Float[Tensor, "b 3 h w"]
+    actor: Bool[Tensor, "b t h w"]
+    actor_given: Bool[Tensor, "b t"]
+    object: Bool[Tensor, "b t h w"]
+    object_given: Bool[Tensor, "b t"]
+    gripper_path_px: Float[Tensor, "b t 2"]
+
+
+def position_conditioned(
+    first_frame: Float[Tensor, "b 3 h w"], actor: Bool[Tensor, "b t h w"], object_: Bool[Tensor, "b t h w"]
+) -> KnownMasks:
+    """The paper's PT-Gen: first actor and object, the object's goal in the last frame's slot, nothing between."""
+    batch, length = actor.shape[:2]
+    actor_given = torch.zeros(batch, length, dtype=torch.bool, device=actor.device)
+    actor_given[:, 0] = True
+    object_given = actor_given.clone()
+    object_given[:, -1] = True
+    unknown = torch.full((batch, length, 2), torch.nan, device=actor.device)
+    return KnownMasks(first_frame, actor, actor_given, object_, object_given, unknown)
+
+
+def between_keyframes(known: KnownMasks) -> KnownMasks:
+    """Give the last frame's actor as well: in-filling between two known keyframes."""
+    actor_given = known.actor_given.clone()
+    actor_given[:, -1] = True
+    return replace(known, actor_given=actor_given)
+
+
+def along_plan(known: KnownMasks, gripper_path_px: Float[Tensor, "b t 2"]) -> KnownMasks:
+    """Guided mode: the object's mask is given in every frame, and the gripper's path in pixels."""
+    return replace(known, object_given=torch.ones_like(known.object_given), gripper_path_px=gripper_path_px)
+
+
+def path_marks(path_px: Float[Tensor, "b t 2"], height: int, width: int) -> Float[Tensor, "b t 1 h w"]:
+    """A Gaussian at the gripper's pixel in each frame, in [0, 1]; all zero where the path is NaN."""
+    rows = torch.arange(height, device=path_px.device, dtype=path_px.dtype)[:, None]
+    columns = torch.arange(width, device=path_px.device, dtype=path_px.dtype)[None, :]
+    x, y = path_px[..., 0, None, None], path_px[..., 1, None, None]
+    distance = ((columns - x) ** 2 + (rows - y) ** 2) / (2 * (PATH_SIGMA * height) ** 2)
+    return torch.exp(-distance).nan_to_num(0.0).unsqueeze(2)
+
+
+class TrajectoryModel(nn.Module):
+    """Denoises a clip of two masks in [-1, 1] (actor, object) under `KnownMasks`."""
+
+    def __init__(self, config: TrajectoryConfig, unet: UNetConfig, sampler: DiffusionConfig) -> None:
+        super().__init__()
+        self.config, self.sampler = config, sampler
+        cells = config.patch**2
+        conditions = (MASKS + 3 + 1) * cells + MASKS  # masks, first frame, gripper mark; one flag each for the masks
+        self.unet = build_unet(unet, in_channels=MASKS * cells + conditions, out_channels=MASKS * cells)
+
+    def conditions(self, known: KnownMasks) -> Float[Tensor, "b t c rows columns"]:
+        """Everything known, as channels beside the noise."""
+        length, (height, width) = known.actor.shape[1], known.actor.shape[-2:]
+        given = torch.stack([known.actor_given, known.object_given], dim=2)[..., None, None].float()  # b t 2 1 1
+        masks = _signed(known.actor, known.object) * given
+        first = (known.first_frame * 2 - 1).unsqueeze(1).expand(-1, length, -1, -1, -1)
+        marks = path_marks(known.gripper_path_px, height, width)
+        folded = fold(torch.cat([masks, first, marks], dim=2), self.config.patch)
+        flags = given.expand(-1, -1, -1, *folded.shape[-2:])
+        return torch.cat([folded, flags], dim=2)
+
+    def loss(
+        self,
+        known: KnownMasks,
+        generator: torch.Generator,
+        context: Float[Tensor, "b n d"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Weighted velocity error on a batch whose masks are the truth in every frame (flags are drawn here)."""
+        known = self._draw_task(known, generator)
+        truth = _signed(known.actor, known.object)
+        clean = fold(truth, self.config.patch)
+        time = diffusion.draw_time(clean.shape[0], self.sampler, generator)
+        noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+        noisy = diffusion.add_noise(clean, noise, time)
+        predicted = self.unet(torch.cat([noisy, self.conditions(known)], dim=2), time, context)
+        either = (known.actor | known.object).unsqueeze(2).expand_as(truth)
+        weight = fold(torch.where(either, self.config.mask_weight, 1.0), self.config.patch)
+        return diffusion.weighted_loss(predicted, diffusion.velocity_target(clean, noise), weight)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        known: KnownMasks,
+        generator: torch.Generator,
+        context: Float[Tensor, "b n d"] | None = None,
+    ) -> tuple[Bool[Tensor, "b t h w"], Bool[Tensor, "b t h w"]]:
+        """Actor and object masks of every frame; given ones come back as they were given, and the two never overlap."""
+        conditions = self.conditions(known)
+        shape = (*conditions.shape[:2], MASKS * self.config.patch**2, *conditions.shape[-2:])
+        noise = torch.randn(shape, generator=generator, device=conditions.device)
+
+        def predict(noisy: Tensor, time: Tensor) -> Tensor:
+            return self.unet(torch.cat([noisy, conditions], dim=2), time, context)
+
+        values = unfold(diffusion.sample(predict, noise, self.sampler), self.config.patch)
+        actor_given, object_given = known.actor_given[..., None, None], known.object_given[..., None, None]
+        actor = torch.where(actor_given, known.actor, values[:, :, 0] > 0)
+        object_ = torch.where(object_given, known.object, values[:, :, 1] > 0)
+        object_ = object_ & ~(actor & (actor_given | ~object_given))  # a given mask wins, else the actor is in front
+        return actor & ~object_, object_
+
+    def _draw_task(self, known: KnownMasks, generator: torch.Generator) -> KnownMasks:
+        """Draw per clip what is given: PT-Gen or in-filling, with a plan or without."""
+        batch, device = known.actor.shape[0], known.actor.device
+        keep_last = torch.rand(batch, generator=generator, device=device) >= self.config.drop_last_actor
+        plan = torch.rand(batch, generator=generator, device=device) < self.config.give_plan
+        base = position_conditioned(known.first_frame, known.actor, known.object)
+        actor_given = base.actor_given.clone()
+        actor_given[:, -1] = keep_last
+        path = torch.where(plan[:, None, None], known.gripper_path_px, torch.nan)
+        return replace(
+            base, actor_given=actor_given, object_given=base.object_given | plan[:, None], gripper_path_px=path
+        )
+
+
+def _signed(actor: Bool[Tensor, "b t h w"], object_: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b t 2 h w"]:
+    """Masks as the network sees them: +1 inside, -1 outside."""
+    return torch.stack([actor, object_], dim=2).float() * 2 - 1
