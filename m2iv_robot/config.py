@@ -1,6 +1,7 @@
 """The one bridge from Hydra nodes to checked dataclasses."""
 
 import dataclasses
+import importlib.resources
 from typing import TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -31,3 +32,15 @@ def parse(schema: type[Schema], node: DictConfig | dict, name: str = "") -> Sche
     except OmegaConfBaseException as error:
         key = f".{error.full_key}" if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{where}{key}: {str(error).splitlines()[0]}") from error
+
+
+def preset(schema: type[Schema], group: str, name: str) -> Schema:
+    """The configuration that ships as configs/GROUP/NAME.yaml.
+
+    Raises:
+        ConfigError: there is no such file, or it does not fit the dataclass.
+    """
+    path = importlib.resources.files("configs") / group / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{group}={name}: no such configuration ships")
+    return parse(schema, OmegaConf.create(path.read_text()), group)

@@ -1,0 +1,23 @@
+"""Robot states to tool poses and back, in the dataset's own units, and when the gripper holds something."""
+
+from m2iv_robot.kinematics.build import build_kinematics, choose_robot
+from m2iv_robot.kinematics.cartesian import CartesianKinematics
+from m2iv_robot.kinematics.image_plane import ImagePlaneOnly
+from m2iv_robot.kinematics.joints import JointKinematics
+from m2iv_robot.kinematics.phases import PhaseConfig, find_phases
+from m2iv_robot.kinematics.robot import RobotConfig
+from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
+
+__all__ = [
+    "CartesianKinematics",
+    "ImagePlaneOnly",
+    "InverseResult",
+    "JointKinematics",
+    "Kinematics",
+    "PhaseConfig",
+    "RobotConfig",
+    "StateLimits",
+    "build_kinematics",
+    "choose_robot",
+    "find_phases",
+]
