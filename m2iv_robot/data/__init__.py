@@ -1,0 +1,1 @@
+"""Episodes in and out: LeRobot datasets, masks on disk, training clips, simulated robots."""
