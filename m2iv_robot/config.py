@@ -22,11 +22,12 @@ def parse(schema: type[Schema], node: DictConfig | dict, name: str = "") -> Sche
     """
     where = name or schema.__name__
     known = {entry.name for entry in dataclasses.fields(schema)}
-    given = dict(OmegaConf.to_container(node, resolve=True)) if isinstance(node, DictConfig) else dict(node)
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
     try:
+        plain = OmegaConf.create(dict(node)) if isinstance(node, dict) else node
+        given = OmegaConf.to_container(plain, resolve=True, throw_on_missing=True)
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
         merged = OmegaConf.merge(OmegaConf.structured(schema), given)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
