@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from configparser import ConfigParser
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -48,12 +49,22 @@ def run(command, cwd, **environment):
 
 def colcon_build(sources, base, *options):
     """Build the copy with colcon into `base`; returns the package's install folder."""
-    program = shutil.which("colcon", path=SEARCH_PATH)
-    if program is None:
+    if find_spec("colcon") is None:
         pytest.skip("colcon is not installed; `make test` brings it (extra dev)")
     folders = ["--build-base", str(base / "build"), "--install-base", str(base / "install")]
     run(
-        [program, "--log-base", str(base / "log"), "build", "--base-paths", str(sources), *folders, *options],
+        [
+            sys.executable,
+            "-m",
+            "colcon",
+            "--log-base",
+            str(base / "log"),
+            "build",
+            "--base-paths",
+            str(sources),
+            *folders,
+            *options,
+        ],
         base,
         COLCON_HOME=str(base / "home"),
     )
