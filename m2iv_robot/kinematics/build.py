@@ -40,7 +40,7 @@ def choose_robot(config: RobotConfig, robot_type: str | None, state_names: tuple
         return config
     names = [plain_name(name) for name in state_names]
     kind = (robot_type or "").lower()
-    if kind.startswith("bi_") or kind.startswith("bi") and "so10" in kind or _two_arms(names):
+    if kind.startswith("bi_") or (kind.startswith("bi") and "so10" in kind) or _two_arms(names):
         raise KinematicsError(
             f"robot_type {robot_type!r} has two arms and only one can be planned; choose its columns: "
             "robot=so101 robot.joint_columns=[left_shoulder_pan.pos,...] robot.gripper_column=left_gripper.pos"

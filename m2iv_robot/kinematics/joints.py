@@ -60,8 +60,8 @@ def load_chain(config: RobotConfig) -> pinocchio.Model:
     missing = [name for name in config.joint_names if name not in joints]
     if missing:
         raise KinematicsError(
-            f"URDF {config.urdf} does not match the state: {len(missing)} of {len(config.joint_names)} joints are not in "
-            f"it: {', '.join(missing)}; it has {len(joints)}: {', '.join(joints)}. Set robot.joint_names."
+            f"URDF {config.urdf} does not match the state: {len(missing)} of {len(config.joint_names)} joints "
+            f"are not in it: {', '.join(missing)}; it has {len(joints)}: {', '.join(joints)}. Set robot.joint_names."
         )
     if not model.existFrame(config.tool_frame):
         links = [frame.name for frame in model.frames if frame.type == pinocchio.FrameType.BODY]
