@@ -1,11 +1,11 @@
 """Who moves and what is moved: segmenters behind one protocol, and the prompts that steer them."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from jaxtyping import Bool
-from omegaconf import DictConfig
 from torch import Tensor
 
 from m2iv_robot.config import parse
@@ -57,7 +57,7 @@ class Segmenter(Protocol):
         ...
 
 
-def parse_segmentation(node: DictConfig):
+def parse_segmentation(node: Mapping):
     """The config dataclass of the segmenter that the group's `name` asks for, checked.
 
     Raises:
