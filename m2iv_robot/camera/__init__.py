@@ -1,0 +1,19 @@
+"""Is a camera fixed, which episodes share its pose, and where in space its pixels are."""
+
+from m2iv_robot.camera.config import CameraConfig
+from m2iv_robot.camera.fit import fit_camera
+from m2iv_robot.camera.pinhole import Camera
+from m2iv_robot.camera.records import OBJECT, TIP, CameraFit, Correspondences, join
+from m2iv_robot.camera.uncertainty import table_sigma_m
+
+__all__ = [
+    "OBJECT",
+    "TIP",
+    "Camera",
+    "CameraConfig",
+    "CameraFit",
+    "Correspondences",
+    "fit_camera",
+    "join",
+    "table_sigma_m",
+]

@@ -1,0 +1,39 @@
+"""Settings of the camera checks and of the fit."""
+
+from dataclasses import dataclass
+
+from m2iv_robot.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CameraConfig:
+    """configs/camera/*.yaml; pixel figures are for an image 320 wide and grow with it."""
+
+    focal_min: float = 0.3  # share of the image's width
+    focal_max: float = 3.0
+    focal_usual: float = 0.8  # what the fit leans to where the data leave the focal length open
+    focal_spread: float = 0.5  # how far off that may be, as a ratio's logarithm
+    pixel_sigma: float = 1.5  # noise of a tracked point
+    offset_sigma_m: float = 0.02  # how far the fingertips may be from where the robot's configuration has them
+    grasp_spread_m: float = 0.01  # where in the gripper the object's centre lies, from episode to episode
+    min_points: int = 12
+    min_extent_m: float = 0.04  # the second largest extent of the tool's path
+    max_residual_px: float = 6.0  # median, above it the fit is refused
+    max_table_sigma_m: float = 0.05  # uncertainty on the table where the tool has been, above it the fit is refused
+
+    def __post_init__(self) -> None:
+        if not 0 < self.focal_min < self.focal_usual < self.focal_max:
+            raise ConfigError(
+                "camera needs 0 < focal_min < focal_usual < focal_max, got "
+                f"{self.focal_min}, {self.focal_usual}, {self.focal_max}"
+            )
+        for name in (
+            "pixel_sigma",
+            "offset_sigma_m",
+            "grasp_spread_m",
+            "focal_spread",
+            "max_residual_px",
+            "max_table_sigma_m",
+        ):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"camera.{name} must be positive, got {getattr(self, name)}")

@@ -1,0 +1,222 @@
+"""Fitting a pinhole camera to tool poses and the pixels that show a point fixed in the tool frame."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+from scipy.optimize import OptimizeResult, least_squares
+from scipy.spatial.transform import Rotation
+
+from m2iv_robot.camera.config import CameraConfig
+from m2iv_robot.camera.pinhole import Camera
+from m2iv_robot.camera.records import OBJECT, CameraFit, Correspondences
+from m2iv_robot.camera.uncertainty import table_sigma_m
+from m2iv_robot.errors import CameraError
+
+POSE = 7  # log focal, rotation vector, translation
+START_FOCALS = (0.4, 0.6, 0.8, 1.1, 1.6)  # share of the width
+BEHIND_PX = 1e3
+RANSAC_PX = 8.0  # for an image 320 wide; the offset of the tracked point is not known yet
+SWEEP_ADVICE = "record a sweep: the empty gripper moved about in view, near and far, low and high, for a minute"
+
+
+@dataclasses.dataclass(frozen=True)
+class FitProblem:
+    """Everything the residual needs, and where each unknown sits in the parameter vector."""
+
+    data: Correspondences
+    size: tuple[int, int]  # width, height
+    offset_prior_m: Float[np.ndarray, " 3"]
+    config: CameraConfig
+    groups: tuple[int, ...]  # whose offsets may differ; empty: one offset for all
+
+    def camera(self, unknowns: Float[np.ndarray, " p"]) -> Camera:
+        """The camera that a parameter vector stands for."""
+        rotation = Rotation.from_rotvec(unknowns[1:4]).as_matrix()
+        return Camera(float(np.exp(unknowns[0])), *self.size, rotation, unknowns[4:7].copy())
+
+    def offsets(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "k 3"]:
+        """Rows: object (common), tip, then the difference of every group."""
+        return unknowns[POSE:].reshape(-1, 3)
+
+    def points_m(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "n 3"]:
+        """Where the tracked points are, base frame."""
+        rows = self.offsets(unknowns)
+        offset = rows[self.data.kind]
+        if self.groups:
+            place = np.searchsorted(self.groups, self.data.group)
+            offset = offset + np.where(self.data.kind[:, None] == OBJECT, rows[2:][place], 0.0)
+        return np.einsum("nij,nj->ni", self.data.poses[:, :3, :3], offset) + self.data.poses[:, :3, 3]
+
+    def residual_px(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "n 2"]:
+        """Observed - projected; large and constant for a point behind the camera."""
+        pixels = self.camera(unknowns).project(self.points_m(unknowns))
+        return np.nan_to_num(self.data.pixels - pixels, nan=BEHIND_PX)
+
+    def residuals(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, " r"]:
+        """Pixel residuals, then what is known beforehand, all in units of their spread."""
+        pixels = self.residual_px(unknowns) / self.data.sigma_px[:, None]
+        rows = self.offsets(unknowns)
+        usual = np.log(self.config.focal_usual * self.size[0])
+        return np.concatenate(
+            [
+                pixels.ravel(),
+                [(unknowns[0] - usual) / self.config.focal_spread],
+                ((rows[:2] - self.offset_prior_m) / self.config.offset_sigma_m).ravel(),
+                (rows[2:] / self.config.grasp_spread_m).ravel(),
+            ]
+        )
+
+    def robust(self, squares: Float[np.ndarray, " r"]) -> Float[np.ndarray, "3 r"]:
+        """Cauchy loss with its derivatives for the pixels (both coordinates of one share its weight), none beyond.
+
+        Source: scipy.optimize.least_squares, argument `loss`.
+        """
+        count = 2 * len(self.data)
+        both = np.repeat(squares[:count].reshape(-1, 2).mean(1), 2) / 4
+        loss = np.stack([squares, np.ones_like(squares), np.zeros_like(squares)])
+        loss[0, :count] = 4 * np.log1p(both)
+        loss[1, :count] = 1 / (1 + both)
+        return loss
+
+    def solve(self, start: Float[np.ndarray, " p"], max_evaluations: int = 200) -> OptimizeResult:
+        """Nearest minimum of the robust error."""
+        return least_squares(
+            self.residuals, start, loss=self.robust, x_scale="jac", max_nfev=max_evaluations, method="trf"
+        )
+
+
+def fit_camera(
+    data: Correspondences,
+    width: int,
+    height: int,
+    config: CameraConfig | None = None,
+    finger_offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> CameraFit:
+    """Camera, and where the tracked points lie in the tool frame, by robust geometric error.
+
+    `finger_offset_m` is where the fingertips are in the tool frame, to a few centimetres. Starts from several focal
+    lengths with every pose that PnP finds for each, keeps the best, then lets the object lie a little different in
+    every grasp.
+
+    Raises:
+        CameraError: too few points, points on a line, no consistent camera, or too uncertain a one.
+    """
+    config = config or CameraConfig()
+    check_spread(data, config)
+    offset = np.asarray(finger_offset_m, dtype=float)
+    problem = FitProblem(data, (width, height), offset, config, groups=())
+    candidates = [problem.solve(start, 60) for start in starts(problem)]
+    if not candidates:
+        raise CameraError(f"no camera pose explains the {len(data)} points; {SWEEP_ADVICE}")
+    best = min(candidates, key=lambda result: result.cost)
+    groups = tuple(int(group) for group in np.unique(data.group))
+    problem = dataclasses.replace(problem, groups=groups)
+    result = problem.solve(np.concatenate([best.x, np.zeros(3 * len(groups))]))
+    fit = summarise(problem, result)
+    check_fit(fit, data, config)
+    return fit
+
+
+def check_spread(data: Correspondences, config: CameraConfig) -> None:
+    """Refuse what cannot hold a camera, before any fit.
+
+    Raises:
+        CameraError: too few points, or all of them along one line.
+    """
+    if len(data) < config.min_points:
+        raise CameraError(f"{len(data)} points are too few for a camera, it takes {config.min_points}; {SWEEP_ADVICE}")
+    positions = data.poses[:, :3, 3]
+    extents = np.linalg.svd(positions - positions.mean(0), compute_uv=False) / np.sqrt(len(data)) * np.sqrt(12)
+    if extents[1] < config.min_extent_m:
+        raise CameraError(
+            f"the tool's {len(data)} positions lie along a line ({extents[0]:.2f} m long, {extents[1]:.3f} m wide): "
+            f"the camera is not determined; {SWEEP_ADVICE}"
+        )
+
+
+def starts(problem: FitProblem) -> list[Float[np.ndarray, " p"]]:
+    """Parameter vectors to start from: for several focal lengths, the pose of all points and the one of most.
+
+    Source: SQPnP, Terzakis & Lourakis 2020 (cv2.SOLVEPNP_SQPNP).
+    """
+    width, height = problem.size
+    offset = problem.offset_prior_m
+    points = problem.data.poses[:, :3, :3] @ offset + problem.data.poses[:, :3, 3]
+    found = []
+    for share in START_FOCALS:
+        camera = Camera(share * width, width, height, np.eye(3), np.zeros(3))
+        for turn, shift in pnp_poses(points, problem.data.pixels, camera):
+            head = np.concatenate([[np.log(camera.focal_px)], turn, shift])
+            found.append(np.concatenate([head, offset, offset]))
+    return found
+
+
+def pnp_poses(
+    points_m: Float[np.ndarray, "n 3"], pixels: Float[np.ndarray, "n 2"], camera: Camera
+) -> list[tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]]:
+    """Rotation vectors and translations that PnP finds for known intrinsics, points in front of the camera only."""
+    solutions = []
+    _, turns, shifts, _ = cv2.solvePnPGeneric(points_m, pixels, camera.intrinsics, None, flags=cv2.SOLVEPNP_SQPNP)
+    solutions += list(zip(turns, shifts, strict=True))
+    good, turn, shift, _ = cv2.solvePnPRansac(
+        points_m,
+        pixels,
+        camera.intrinsics,
+        None,
+        iterationsCount=300,
+        reprojectionError=RANSAC_PX * camera.width / 320,
+        flags=cv2.SOLVEPNP_SQPNP,
+    )
+    if good:
+        solutions.append((turn, shift))
+    solutions = [(turn.ravel(), shift.ravel()) for turn, shift in solutions]
+    return [
+        (turn, shift)
+        for turn, shift in solutions
+        if np.median(Rotation.from_rotvec(turn).apply(points_m)[:, 2] + shift[2]) > 0
+    ]
+
+
+def summarise(problem: FitProblem, result: OptimizeResult) -> CameraFit:
+    """The record of a solved problem; a point is an inlier within three times its spread and the usual residual."""
+    rows = problem.offsets(result.x)
+    residual = problem.residual_px(result.x)
+    length = np.linalg.norm(residual, axis=1) / problem.data.sigma_px
+    inlier = length < 3 * max(1.0, float(np.median(length)))
+    # jac comes weighted by the loss; where the noise is larger than was assumed the covariance grows with it
+    information = result.jac.T @ result.jac
+    noise = max(1.0, float(np.mean(length[inlier] ** 2)) / 2)
+    covariance = noise * np.linalg.pinv(information)[: POSE + 3, : POSE + 3]
+    return CameraFit(
+        camera=problem.camera(result.x),
+        tool_offset_m=rows[0].copy(),
+        tip_offset_m=rows[1].copy(),
+        group_offset_m={group: rows[0] + rows[2 + place] for place, group in enumerate(problem.groups)},
+        residual_px=residual,
+        inlier=inlier,
+        covariance=covariance,
+    )
+
+
+def check_fit(fit: CameraFit, data: Correspondences, config: CameraConfig) -> None:
+    """Refuse a camera that does not explain its points or leaves the table open.
+
+    Raises:
+        CameraError: the residual or the uncertainty is too large.
+    """
+    limit = config.max_residual_px * fit.camera.width / 320
+    median = float(np.median(np.linalg.norm(fit.residual_px, axis=1)))
+    if median > limit:
+        raise CameraError(
+            f"the best camera misses its {len(data)} points by {median:.1f} px (median), more than {limit:.1f}: the "
+            "camera moved between these episodes, the masks show something else, or the robot's units, signs or "
+            f"offsets are wrong. Check robot.*, or {SWEEP_ADVICE}"
+        )
+    sigma = float(np.median(table_sigma_m(fit, data.pixels, data.poses[np.argmin(data.poses[:, 2, 3])])))
+    if not sigma < config.max_table_sigma_m:
+        raise CameraError(
+            f"{len(data)} points leave the table uncertain by {100 * sigma:.1f} cm where the tool has been (limit "
+            f"{100 * config.max_table_sigma_m:.1f}); use more episodes of this camera pose, or {SWEEP_ADVICE}"
+        )
