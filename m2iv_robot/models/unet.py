@@ -32,7 +32,8 @@ class UNetConfig:
         wrong = [width for width in self.channels if width % GROUPS or width % self.head_channels]
         if not self.channels or wrong:
             raise ConfigError(
-                f"unet.channels must be multiples of {GROUPS} and of head_channels={self.head_channels}, got {self.channels}"
+                f"unet.channels must be multiples of {GROUPS} and of head_channels ({self.head_channels}), "
+                f"got {self.channels}"
             )
         if self.layers_per_level < 1:
             raise ConfigError(f"unet.layers_per_level must be at least 1, got {self.layers_per_level}")
