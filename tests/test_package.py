@@ -112,9 +112,11 @@ def test_the_manifest_and_the_library_tell_the_same_name_version_and_licence():
     assert manifest.get("format") == "3"
     assert manifest.findtext("export/build_type") == "ament_python"
     assert re.fullmatch(r"[^@\s]+@[^@\s]+\.\w+", manifest.find("maintainer").get("email"))
-    for key, value in (("name", "m2iv_robot"), ("version", m2iv_robot.__version__), ("license", "Apache-2.0")):
+    for key, value in (("name", "m2iv_robot"), ("version", m2iv_robot.__version__)):
         assert manifest.findtext(key) == value
         assert f'\n{key} = "{value}"\n' in project
+    assert manifest.findtext("license") == "Apache-2.0"
+    assert '\nlicense = { text = "Apache-2.0" }' in project
     settings = ConfigParser()
     settings.read(ROOT / "setup.cfg")
     assert settings["metadata"]["name"] == "m2iv_robot"
