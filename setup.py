@@ -1,3 +1,5 @@
+"""Lets colcon build the package; everything is in setup.cfg and pyproject.toml."""
+
 from setuptools import setup
 
 setup()

@@ -1,0 +1,1 @@
+"""Does the generated data help a policy?"""

@@ -1,0 +1,1 @@
+"""How good generated video is: functions of tensors."""

@@ -1,0 +1,1 @@
+"""Networks: built from their config at any size, handed their parts ready-made."""

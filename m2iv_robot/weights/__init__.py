@@ -1,0 +1,1 @@
+"""The small trained weights that ship with the package."""
