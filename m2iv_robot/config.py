@@ -12,7 +12,7 @@ from m2iv_robot.errors import ConfigError
 Schema = TypeVar("Schema")
 
 
-def parse(schema: type[Schema], node: DictConfig | dict, name: str = "") -> Schema:
+def parse[Schema](schema: type[Schema], node: DictConfig | dict, name: str = "") -> Schema:
     """Turn a Hydra node into an instance of the frozen dataclass `schema`.
 
     `name` is the group's name, used in messages.
@@ -35,7 +35,7 @@ def parse(schema: type[Schema], node: DictConfig | dict, name: str = "") -> Sche
         raise ConfigError(f"{where}{key}: {str(error).splitlines()[0]}") from error
 
 
-def preset(schema: type[Schema], group: str, name: str) -> Schema:
+def preset[Schema](schema: type[Schema], group: str, name: str) -> Schema:
     """The configuration that ships as configs/GROUP/NAME.yaml.
 
     Raises:

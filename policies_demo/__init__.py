@@ -1,1 +1,1 @@
-"""Does the generated data help a policy?"""
+"""Scripts that answer whether the generated data helps a policy."""

@@ -1,1 +1,1 @@
-"""Figures that `m2iv benchmark benchmark=NAME` prints: one module per benchmark, with its config and `run(config) -> dict`."""
+"""Figures that `m2iv benchmark benchmark=NAME` prints: one module each, a config dataclass and `run(config) -> dict`."""
