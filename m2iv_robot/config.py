@@ -2,14 +2,11 @@
 
 import dataclasses
 import importlib.resources
-from typing import TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from m2iv_robot.errors import ConfigError
-
-Schema = TypeVar("Schema")
 
 
 def parse[Schema](schema: type[Schema], node: DictConfig | dict, name: str = "") -> Schema:
