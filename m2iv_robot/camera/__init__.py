@@ -3,7 +3,9 @@
 from m2iv_robot.camera.config import CameraConfig
 from m2iv_robot.camera.fit import fit_camera
 from m2iv_robot.camera.pinhole import Camera
+from m2iv_robot.camera.pose_groups import group_by_pose, median_frame, same_pose
 from m2iv_robot.camera.records import OBJECT, TIP, CameraFit, Correspondences, join
+from m2iv_robot.camera.stillness import Stillness, check_fixed, measure_stillness
 from m2iv_robot.camera.uncertainty import table_sigma_m
 
 __all__ = [
@@ -13,7 +15,13 @@ __all__ = [
     "CameraConfig",
     "CameraFit",
     "Correspondences",
+    "Stillness",
+    "check_fixed",
     "fit_camera",
+    "group_by_pose",
     "join",
+    "measure_stillness",
+    "median_frame",
+    "same_pose",
     "table_sigma_m",
 ]
