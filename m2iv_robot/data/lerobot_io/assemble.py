@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import av
 import numpy as np
+import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from torch import Tensor
 
 from m2iv_robot.data.lerobot_io.output_format import OutputFormat, WriterConfig, encoder_name
+from m2iv_robot.data.lerobot_io.source import INDEX_FEATURES, Dataset
 from m2iv_robot.errors import WriteError
 
 
@@ -126,22 +128,31 @@ def merge(folders: list[Path], target: Path, config: WriterConfig, concatenate: 
         raise WriteError(f"{target}: LeRobot cannot merge {folders[0]} and {folders[-1]}: {error}") from error
 
 
-def mergeable(output: OutputFormat, source_root: Path, config: WriterConfig) -> bool:
-    """Whether the source's own files can stand in the output: same codec, nothing left out, statistics present."""
-    info = json.loads((source_root / "meta" / "info.json").read_text())
-    if not (source_root / "meta" / "stats.json").is_file():
-        return False
-    indices = ("timestamp", "frame_index", "episode_index", "index", "task_index")
-    if {key for key in info["features"] if key not in indices} != set(output.features):
-        return False
+def keeps_files(output: OutputFormat, source: Dataset, config: WriterConfig) -> bool:
+    """Whether the source's own video files can stand in the output: same codec, and statistics to merge."""
     encoder = encoder_name(output, config.codec)
-    names = {"libsvtav1": "av1"}
-    for key in output.cameras:
-        feature = output.features[key]
-        described = (feature.get("info") or {}).get("video.codec")
-        if feature["dtype"] == "video" and described != names.get(encoder, encoder):
-            return False
-    return True
+    codec = {"libsvtav1": "av1"}.get(encoder, encoder)
+    videos = [feature for feature in output.features.values() if feature["dtype"] == "video"]
+    same = all((feature.get("info") or {}).get("video.codec") == codec for feature in videos)
+    return same and (source.root / "meta" / "stats.json").is_file()
+
+
+def source_files(source: Dataset, output: OutputFormat, folder: Path) -> Path:
+    """The source's folder, or a copy in `folder` without the features that the output leaves out (LeRobot's tool)."""
+    from lerobot.datasets.dataset_tools import remove_feature
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    dropped = [key for key in source.features if key not in output.features and key not in INDEX_FEATURES]
+    if not dropped:
+        return source.root
+    with _quiet(folder.parent / "cache"):
+        dataset = LeRobotDataset(source.name, root=source.root, video_backend="pyav")
+        remove_feature(dataset, dropped, output_dir=folder, repo_id=source.name)
+    unwanted = tuple(f"{prefix}/{key}/" for prefix in ("videos", "stats") for key in dropped)
+    for path in (folder / "meta" / "episodes").glob("*/*.parquet"):
+        table = pq.read_table(path)
+        pq.write_table(table.drop_columns([name for name in table.column_names if name.startswith(unwanted)]), path)
+    return folder
 
 
 def _encoder(output: OutputFormat, config: WriterConfig):

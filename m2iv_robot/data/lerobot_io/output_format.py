@@ -22,7 +22,7 @@ class WriterConfig:
     crf: int = 18  # quality, less is better; 18 keeps real 320x192 frames above 40 dB in h264 and av1
     gop: int = 2  # a key frame every so many frames; training reads single frames
     preset: str = ""  # the codec's speed; "" is LeRobot's choice
-    encoder_threads: int = 1  # per camera; 0 lets the codec choose; with 1 the same frames give the same file
+    encoder_threads: int = 0  # per camera; 0 lets the codec choose
     include_source: bool = False  # the real episodes first
     batch_episodes: int = 32  # finished episodes merged at a time
     queue_episodes: int = 2  # episodes that may wait for the encoder

@@ -78,12 +78,17 @@ class EpisodeWriter:
         """
         self._check_output()
         self._staging.open()
-        if self._staging.finish_swap():
+        try:
+            if self._staging.finish_swap():
+                self._staging.close()
+                self._staging.open()
+                self._check_output()
+            self._recover()
+            if self._source is not None and not self._copies_files() and not self.root_is_dataset:
+                self.copy_source(self._source)
+        except BaseException:
             self._staging.close()
-            self._staging.open()
-        self._recover()
-        if self._source is not None and not self._base_is_source() and not self.root_is_dataset:
-            self.copy_source(self._source)
+            raise
         return self
 
     def __exit__(
@@ -94,6 +99,11 @@ class EpisodeWriter:
             if kind is None:
                 self._drain(0)
                 self._publish()
+        except OSError as failure:
+            raise WriteError(
+                f"{self.root}: the finished dataset cannot be put in place ({failure}); see the disk's free space, "
+                "then run the same command again: nothing is lost"
+            ) from failure
         finally:
             self._pool.shutdown(wait=True, cancel_futures=kind is not None)
             self._staging.close()
@@ -217,29 +227,27 @@ class EpisodeWriter:
         self._count = len(staged)
         self._keys = {*published, *staged, *(record["key"] for record in self._staging.rejected())}
 
-    def _base_is_source(self) -> bool:
-        return self._source is not None and assemble.mergeable(self.output, self._source.root, self.config)
+    def _copies_files(self) -> bool:
+        return self._source is not None and assemble.keeps_files(self.output, self._source, self.config)
 
     def _publish(self) -> None:
         """Merge what is staged behind what is there, and swap it in."""
         staged = [*self._staging.batches(), *self._staging.parts()]
         work = self._staging.work
-        rejected = self._staging.rejected()
-        if not staged and (self.root_is_dataset or not self._base_is_source()) and not rejected:
-            self._staging.discard()
-            if not self.root_is_dataset:
-                logger.warning("%s: nothing to write, no dataset made", self.root)
+        first = not self.root_is_dataset
+        if not staged and not (first and self._copies_files()):
+            if first:
+                logger.warning("%s: nothing was accepted, no dataset made", self.root)
+            elif not self._staging.rejected():
+                self._staging.discard()
             return
-        base = [self.root] if self.root_is_dataset else []
-        if not base and self._base_is_source():
-            base = [self._source.root]
+        base = [self.root] if not first else []
+        if first and self._copies_files():
+            base = [assemble.source_files(self._source, self.output, work / "source")]
         pieces = list(base)
         if staged:
             self._merge(staged, work / "generated")
             pieces.append(work / "generated")
-        if not pieces:
-            logger.warning("%s: every candidate was rejected, no dataset made", self.root)
-            return
         target = work / "output"
         assemble.merge(pieces, target, self.config, concatenate=False)
         self._describe(target, base)
