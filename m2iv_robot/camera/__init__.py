@@ -1,6 +1,7 @@
 """Is a camera fixed, which episodes share its pose, and where in space its pixels are."""
 
 from m2iv_robot.camera.config import CameraConfig
+from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera
 from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.pose_groups import group_by_pose, median_frame, same_pose
@@ -17,6 +18,7 @@ __all__ = [
     "Correspondences",
     "Stillness",
     "check_fixed",
+    "correspondences",
     "fit_camera",
     "group_by_pose",
     "join",
@@ -24,4 +26,5 @@ __all__ = [
     "median_frame",
     "same_pose",
     "table_sigma_m",
+    "tip_correspondences",
 ]
