@@ -1,0 +1,135 @@
+"""What a static camera's scene looked like before something was moved and after, and when each pixel turned.
+
+Every pixel's colours over time are explained by at most two settled values, one seen before a moment and one seen
+after it; whatever passes in between (the robot, its shadow) is neither. Colours are CIE Lab (L 0..100).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int
+from torch import Tensor
+
+from m2iv_robot.background import apply_gains, exposure_gains, masked_median, spread
+from m2iv_robot.types import EpisodePhases
+
+SAME_COLOUR = 7.0  # Lab distance within which two samples of a pixel are one settled value
+CHANGED_COLOUR = 9.0  # Lab distance from which two settled values are different things
+MIN_PURITY = 0.9  # share of settled samples that must be in the right order around the moment of change
+FRAMES_PER_STATE = 28  # sampled for each settled value
+NEAR_EVENT_WEIGHT = 0.4  # of samples close to the grasp or the release, where the robot hovers
+
+
+@dataclass(frozen=True)
+class States:
+    """The scene before and after, per pixel."""
+
+    before: Float32[np.ndarray, "h w 3"]  # settled Lab colour until the change
+    after: Float32[np.ndarray, "h w 3"]
+    changed: Bool[np.ndarray, "h w"]  # the two differ, each was seen at least twice, and in this order
+    last_before: Int[np.ndarray, "h w"]  # last frame that shows `before`; -1 where none does
+    first_after: Int[np.ndarray, "h w"]  # first frame that shows `after`; the number of frames where none does
+
+
+def lab_video(frames: Tensor, width_limit_px: int) -> Float32[np.ndarray, "t h w 3"]:
+    """Frames (uint8 t 3 h w) at one exposure, no wider than the limit, slightly smoothed, in Lab."""
+    sample = frames[spread(frames.shape[0], 30)]
+    reference, _ = masked_median(sample, (sample[:, 0] * 0).bool())
+    even = apply_gains(frames, exposure_gains(frames, reference))
+    height, width = frames.shape[-2:]
+    scale = min(1.0, width_limit_px / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    video = np.empty((frames.shape[0], size[1], size[0], 3), np.float32)
+    for index, frame in enumerate(even):
+        image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+        if scale < 1:
+            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        video[index] = cv2.GaussianBlur(lab, (0, 0), 0.7)
+    return video
+
+
+def distance(first: Float32[np.ndarray, "*b h w 3"], second: Float32[np.ndarray, "*b h w 3"]) -> np.ndarray:
+    """Lab distance of each pixel."""
+    difference = first - second
+    return np.sqrt(np.einsum("...c,...c->...", difference, difference))
+
+
+def settled(samples: Float32[np.ndarray, "n h w 3"], weights: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "h w 3"]:
+    """The colour that most (weighted) samples of each pixel agree on: the mode, then the mean around it."""
+    count, height, width, _ = samples.shape
+    votes = np.zeros((count, height, width), np.float32)
+    for i in range(count):
+        votes[i] += weights[i]
+        for j in range(i + 1, count):
+            same = distance(samples[i], samples[j]) < SAME_COLOUR
+            votes[i] += weights[j] * same
+            votes[j] += weights[i] * same
+    winner = votes.argmax(0)
+    mode = np.take_along_axis(samples, winner[None, :, :, None], 0)[0]
+    total, number = np.zeros_like(mode), np.zeros((height, width), np.float32)
+    for sample, weight in zip(samples, weights, strict=True):
+        close = weight * (distance(sample, mode) < SAME_COLOUR)
+        total += sample * close[..., None]
+        number += close
+    return (total / np.maximum(number, 1e-6)[..., None]).astype(np.float32)
+
+
+def find_states(video: Float32[np.ndarray, "t h w 3"], held: EpisodePhases) -> States:
+    """The scene before `held.grasp` and after `held.release`, and when each pixel turned."""
+    length = video.shape[0]
+    early = np.array(spread(held.grasp, FRAMES_PER_STATE))
+    late = held.release + np.array(spread(length - held.release, FRAMES_PER_STATE))
+    early_weights = np.where(early > 0.75 * held.grasp, NEAR_EVENT_WEIGHT, 1.0)
+    late_weights = np.where(late < held.release + 0.25 * (length - held.release), NEAR_EVENT_WEIGHT, 1.0)
+    before, after = settled(video[early], early_weights), settled(video[late], late_weights)
+    return order_in_time(video, before, after)
+
+
+def order_in_time(
+    video: Float32[np.ndarray, "t h w 3"],
+    before: Float32[np.ndarray, "h w 3"],
+    after: Float32[np.ndarray, "h w 3"],
+) -> States:
+    """For each pixel the moment that best parts the frames showing `before` from those showing `after`."""
+    length = video.shape[0]
+    difference = distance(before, after)
+    tolerance = np.clip(difference / 2.5, 6, 12)
+    is_before = np.stack([distance(frame, before) < tolerance for frame in video])
+    is_after = np.stack([distance(frame, after) < tolerance for frame in video])
+    is_before, is_after = is_before & ~is_after, is_after & ~is_before
+    seen_before, seen_after = is_before.cumsum(0, dtype=np.int32), is_after.cumsum(0, dtype=np.int32)
+    in_order = seen_before + (seen_after[-1] - seen_after)
+    moment = in_order.argmax(0)
+    purity = in_order.max(0) / np.maximum(seen_before[-1] + seen_after[-1], 1)
+    index = np.arange(length)[:, None, None]
+    changed = (difference > CHANGED_COLOUR) & (purity > MIN_PURITY) & (seen_before[-1] >= 2) & (seen_after[-1] >= 2)
+    return States(
+        before=before,
+        after=after,
+        changed=changed,
+        last_before=np.where(is_before & (index <= moment), index, -1).max(0),
+        first_after=np.where(is_after & (index > moment), index, length).min(0),
+    )
+
+
+def passing_colours(
+    video: Float32[np.ndarray, "t h w 3"], states: States, usual: Float32[np.ndarray, "h w 3"]
+) -> Float32[np.ndarray, "n 3"]:
+    """Colours of what passes by: unlike the usual scene, where nothing settled differently before or after.
+
+    Darker versions of the usual colour are shadows and left out.
+    """
+    candidates = []
+    for frame in video[spread(video.shape[0], 40)]:
+        passing = (distance(frame, usual) > 2 * CHANGED_COLOUR) & ~states.changed & ~is_shadow(frame, usual)
+        candidates.append(frame[passing])
+    return np.concatenate(candidates)
+
+
+def is_shadow(frame: Float32[np.ndarray, "h w 3"], scene: Float32[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
+    """Where a frame is a somewhat darker version of the scene, of nearly the same hue."""
+    lightness = frame[..., 0] / np.maximum(scene[..., 0], 1)
+    hue = np.hypot(frame[..., 1] - scene[..., 1] * lightness, frame[..., 2] - scene[..., 2] * lightness)
+    return (lightness > 0.5) & (lightness < 1) & (hue < 5)
