@@ -7,7 +7,7 @@ from m2iv_robot.errors import ConfigError
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """configs/camera/*.yaml; pixel figures are for an image 320 wide and grow with it."""
+    """configs/camera_fit/*.yaml; pixel figures are for an image 320 wide and grow with it."""
 
     still_px: float = 2.0  # a detail of the scene that moves less has not moved; real stands shake by 1 to 3 px
     still_share: float = 0.15  # least share of the details that stay, in all but a fifth of the frames
