@@ -1,1 +1,1 @@
-"""Figures that `m2iv benchmark benchmark=NAME` prints: one module each, a config dataclass and `run(config) -> dict`."""
+"""What `m2iv benchmark benchmark=NAME` measures: one module each, a config dataclass and `run(config) -> dict`."""
