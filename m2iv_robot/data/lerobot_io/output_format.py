@@ -74,7 +74,8 @@ def format_like(
 ) -> OutputFormat:
     """The format of `dataset`, with only these `cameras` and `extra` labels (None: all that can be written).
 
-    Depth maps, text and language columns are left out, with a warning.
+    Left out with a warning: depth maps, text, language columns, and labels of two and more dimensions, which LeRobot's
+    aggregation cannot merge.
 
     Raises:
         DatasetError: the dataset lacks one of `cameras`.
@@ -95,14 +96,17 @@ def format_like(
             continue
         if key in dataset.cameras:
             keep = cameras is None or key in cameras
-        elif feature["dtype"] not in LABEL_KINDS:
-            logger.warning("%s: feature %s (%s) is not written", dataset.name, key, feature["dtype"])
+        elif feature["dtype"] not in LABEL_KINDS or len(feature["shape"]) > 1:
+            logger.warning(
+                "%s: feature %s (%s %s) is not written", dataset.name, key, feature["dtype"], feature["shape"]
+            )
             continue
         else:
             keep = extra is None or key in extra or key in (dataset.state_key, dataset.action_key)
         if keep:
             features[key] = copy.deepcopy(feature)
-    return OutputFormat(int(dataset.fps), dataset.robot_type, features, dataset.state_key, dataset.action_key)
+    state, action = (key if key in features else None for key in (dataset.state_key, dataset.action_key))
+    return OutputFormat(int(dataset.fps), dataset.robot_type, features, state, action)
 
 
 def encoder_name(output: OutputFormat, codec: str) -> str:

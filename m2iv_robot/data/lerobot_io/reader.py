@@ -127,8 +127,9 @@ def _column(table: pa.Table, key: str, feature: dict, where: str) -> np.ndarray:
     shape = tuple(feature["shape"])
     column = table.column(key)
     try:
-        while pa.types.is_nested(column.type):
-            column = pa.chunked_array([chunk.flatten() for chunk in column.chunks])
+        while isinstance(column.type, pa.ExtensionType) or pa.types.is_nested(column.type):
+            extension = isinstance(column.type, pa.ExtensionType)
+            column = pa.chunked_array([chunk.storage if extension else chunk.flatten() for chunk in column.chunks])
         flat = column.to_numpy().astype(feature["dtype"], copy=True)
         return flat.reshape(table.num_rows, *shape)
     except (ValueError, TypeError, pa.ArrowException) as error:
