@@ -45,7 +45,7 @@ def checked_states(states: Float[Tensor, "t s"], names: tuple[str, ...]) -> Floa
     Raises:
         KinematicsError: the width does not fit the names, or a value is not finite.
     """
-    values = states.detach().cpu().double().numpy()
+    values = np.array(states.detach().cpu(), dtype=np.float64)  # a copy: callers write into it
     if values.shape[1] != len(names):
         raise KinematicsError(f"a state has {values.shape[1]} columns, but {len(names)} names: {', '.join(names)}")
     bad = np.argwhere(~np.isfinite(values))
