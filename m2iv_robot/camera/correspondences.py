@@ -1,11 +1,14 @@
 """Pixels that belong to known tool poses, from masks and the times when something is held."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from m2iv_robot.camera.config import CameraConfig
+from m2iv_robot.camera.object_centre import outline_of, whole_centre
 from m2iv_robot.camera.records import OBJECT, TIP, Correspondences, join
 from m2iv_robot.camera.tip import arm_tips
 from m2iv_robot.errors import CameraError
@@ -15,6 +18,7 @@ LEAST_AREA_PX = 6  # of an object's mask, for an image 320 wide
 LEAST_VISIBLE = 0.35  # share of the object's usual area; below, its centre is anywhere
 REST_FRAMES = 60  # looked at before a grasp and after a release, at most
 SETTLE_S = 0.5  # after the fingers open
+PUSH_SHARE = 0.15  # of the object's size: how far closing fingers push it and opening ones leave it
 TIP_SIGMA = 3.0  # times the pixel noise: the outermost pixel of the arm is not always the same point of it
 EMPTY = (np.zeros((0, 4, 4)), np.zeros((0, 2)), np.zeros(0), np.zeros(0, int), np.zeros(0, int), np.zeros(0, int))
 
@@ -37,77 +41,97 @@ def correspondences(
         raise CameraError(
             f"{len(poses)} tool poses for {len(masks.object)} frames of masks; they must be one episode's"
         )
-    track = object_track(masks.object)
     parts = []
     for number, phase in enumerate(phases):
-        after_last = phases[number - 1].release if number else 0
+        after_last = phases[number - 1].release + round(SETTLE_S * fps) if number else 0
         before_next = phases[number + 1].grasp if number + 1 < len(phases) else len(poses)
-        part = of_phase(track, poses, phase, (after_last, before_next), round(SETTLE_S * fps), config)
-        if len(part):
-            parts.append(part)
+        settled = min(phase.release + round(SETTLE_S * fps), before_next)
+        parts.append(of_phase(masks, poses, phase, ((after_last, phase.grasp), (settled, before_next)), config))
+    parts = [part for part in parts if len(part)]
     return join(parts) if parts else Correspondences(*EMPTY)
+
+
+def least_area(width: int) -> float:
+    """Fewest pixels that count as the object, for an image `width` wide."""
+    return max(1.0, LEAST_AREA_PX * (width / 320) ** 2)
 
 
 def object_track(masks: Bool[Tensor, "t h w"]) -> Float[np.ndarray, "t 3"]:
     """Centre (x, y) and area of the object's mask per frame, in pixels; centre NaN where it is not seen."""
     width = masks.shape[2]
-    least = LEAST_AREA_PX * (width / 320) ** 2
+    least = least_area(width)
     rows = []
     for mask in masks:
         y, x = torch.nonzero(mask, as_tuple=True)
-        seen = len(x) >= max(least, 1)
+        seen = len(x) >= least
         rows.append((float(x.double().mean()), float(y.double().mean()), len(x)) if seen else (np.nan, np.nan, 0))
     return np.array(rows, dtype=float).reshape(-1, 3)
 
 
 def of_phase(
-    track: Float[np.ndarray, "t 3"],
+    masks: MaskTrajectory,
     poses: Float[np.ndarray, "t 4 4"],
     phase: EpisodePhases,
-    free: tuple[int, int],
-    settle: int,
+    spans: tuple[tuple[int, int], tuple[int, int]],
     config: CameraConfig,
 ) -> Correspondences:
-    """Correspondences of one grasp; `free` bounds the frames before and after in which nothing else is held."""
-    grasp, release = phase.grasp, min(phase.release, len(poses) - 1)
-    before = rest(track, max(free[0] + settle if free[0] else 0, grasp - REST_FRAMES), grasp)
-    after = rest(track, release + settle, min(free[1], release + settle + REST_FRAMES))
-    full = np.nanmax([before[2], after[2], np.percentile(track[grasp : release + 1, 2], 90), 1.0])
-    held = np.arange(grasp, phase.release)
-    visible = np.clip(track[held, 2] / full, 0.0, 1.0)
-    kept = np.isfinite(track[held, 0]) & (visible > LEAST_VISIBLE)
-    held, visible = held[kept], visible[kept]
-    pixels = [*track[held, :2]]
-    # a hidden part pulls the centre of what is left away by up to half the object's size
-    sigma = [*np.hypot(config.pixel_sigma, 0.3 * (1 - visible) * np.sqrt(full))]
-    frames = [*held]
-    for place, contact in ((before, grasp), (after, phase.release - 1)):
-        if np.isfinite(place[0]):
-            pixels.append(place[:2])
-            sigma.append(config.pixel_sigma)
-            frames.append(contact)
-    if not pixels or not moved(np.array(pixels), np.sqrt(full)):
+    """Correspondences of one grasp; `spans` are the frames before and after it in which the object rests."""
+    before, after = (rest(masks.object, span) for span in spans)
+    clear = before or after
+    if clear is None:
         return Correspondences(*EMPTY)
-    frames_array = np.array(frames, dtype=int)
-    count = len(frames)
-    return Correspondences(
-        poses[frames_array],
-        np.array(pixels),
-        np.array(sigma),
-        np.full(count, OBJECT),
-        np.zeros(count, int),
-        frames_array,
-    )
+    size_px = float(np.sqrt(clear.area))
+    frames, pixels, sigma = held_centres(masks, phase, clear, config)
+    for place, contact in ((before, phase.grasp), (after, phase.release - 1)):
+        if place is not None:
+            frames.append(contact)
+            pixels.append(place.centre)
+            sigma.append(float(np.hypot(config.pixel_sigma, PUSH_SHARE * size_px)))
+    if not moved(np.array(pixels), size_px):
+        return Correspondences(*EMPTY)
+    chosen, count = np.array(frames, dtype=int), len(frames)
+    kind, group = np.full(count, OBJECT), np.zeros(count, int)
+    return Correspondences(poses[chosen], np.array(pixels), np.array(sigma), kind, group, chosen)
 
 
-def rest(track: Float[np.ndarray, "t 3"], begin: int, end: int) -> Float[np.ndarray, "3"]:
-    """Median centre and area of the object over the frames of a span in which it is least hidden; NaN if never."""
-    span = track[max(begin, 0) : max(end, 0)]
-    span = span[np.isfinite(span[:, 0])]
-    if not len(span):
-        return np.full(3, np.nan)
-    clear = span[span[:, 2] >= 0.8 * np.percentile(span[:, 2], 90)]
-    return np.median(clear, axis=0)
+def held_centres(
+    masks: MaskTrajectory, phase: EpisodePhases, clear: "Rest", config: CameraConfig
+) -> tuple[list[int], list[Float[np.ndarray, "2"]], list[float]]:
+    """Frames in which enough of the held object is seen, where its whole centre is, and how sure that is."""
+    frames, pixels, sigma = [], [], []
+    for frame in range(phase.grasp, phase.release):
+        visible = masks.object[frame].cpu().numpy()
+        if visible.sum() < max(LEAST_VISIBLE * clear.area, least_area(visible.shape[1])):
+            continue
+        centre, misfit = whole_centre(visible, masks.actor[frame].cpu().numpy(), clear.outline)
+        frames.append(frame)
+        pixels.append(centre)
+        sigma.append(float(np.hypot(config.pixel_sigma, 0.3 * min(misfit, 1.0) * np.sqrt(clear.area))))
+    return frames, pixels, sigma
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The object lying still: centre, area and silhouette where it is least hidden."""
+
+    centre: Float[np.ndarray, " 2"]
+    area: float
+    outline: Float[np.ndarray, "_ _"]
+
+
+def rest(masks: Bool[Tensor, "t h w"], span: tuple[int, int]) -> Rest | None:
+    """Median over the frames of a span in which the object is least hidden; None if it is never seen."""
+    begin, end = span
+    begin = max(begin, end - REST_FRAMES) if begin == 0 else begin
+    track = object_track(masks[begin : min(end, begin + REST_FRAMES)])
+    seen = np.flatnonzero(np.isfinite(track[:, 0]))
+    if not len(seen):
+        return None
+    areas = track[seen, 2]
+    clear = seen[areas >= 0.8 * np.percentile(areas, 90)]
+    area = float(np.median(track[clear, 2]))
+    typical = clear[np.abs(track[clear, 2] - area).argmin()]
+    return Rest(np.median(track[clear, :2], axis=0), area, outline_of(masks[begin + typical].cpu().numpy()))
 
 
 def moved(pixels: Float[np.ndarray, "n 2"], size_px: float) -> bool:

@@ -1,6 +1,7 @@
 """Fitting a pinhole camera to tool poses and the pixels that show a point fixed in the tool frame."""
 
 import dataclasses
+import logging
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.records import OBJECT, CameraFit, Correspondences
 from m2iv_robot.camera.uncertainty import table_sigma_m
 from m2iv_robot.errors import CameraError
+
+logger = logging.getLogger(__name__)
 
 POSE = 7  # log focal, rotation vector, translation
 START_FOCALS = (0.4, 0.6, 0.8, 1.1, 1.6)  # share of the width
@@ -158,19 +161,17 @@ def pnp_poses(
 ) -> list[tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]]:
     """Rotation vectors and translations that PnP finds for known intrinsics, points in front of the camera only."""
     solutions = []
-    _, turns, shifts, _ = cv2.solvePnPGeneric(points_m, pixels, camera.intrinsics, None, flags=cv2.SOLVEPNP_SQPNP)
-    solutions += list(zip(turns, shifts, strict=True))
-    good, turn, shift, _ = cv2.solvePnPRansac(
-        points_m,
-        pixels,
-        camera.intrinsics,
-        None,
-        iterationsCount=300,
-        reprojectionError=RANSAC_PX * camera.width / 320,
-        flags=cv2.SOLVEPNP_SQPNP,
-    )
-    if good:
-        solutions.append((turn, shift))
+    intrinsics, flags = camera.intrinsics, cv2.SOLVEPNP_SQPNP
+    reach_px = RANSAC_PX * camera.width / 320
+    try:
+        _, turns, shifts, _ = cv2.solvePnPGeneric(points_m, pixels, intrinsics, None, flags=flags)
+        solutions += list(zip(turns, shifts, strict=True))
+        good, turn, shift, _ = cv2.solvePnPRansac(
+            points_m, pixels, intrinsics, None, iterationsCount=300, reprojectionError=reach_px, flags=flags
+        )
+        solutions += [(turn, shift)] if good else []
+    except cv2.error as error:  # a sample of equal points
+        logger.debug("PnP at focal length %.0f px: %s", camera.focal_px, error)
     solutions = [(turn.ravel(), shift.ravel()) for turn, shift in solutions]
     return [
         (turn, shift)

@@ -13,8 +13,9 @@ from m2iv_robot.types import EpisodePhases
 class PhaseConfig:
     """What counts as a grasp; openings are 0 closed .. 1 open."""
 
-    travel: float = 0.2  # a closing or an opening moves at least so far
-    tolerance: float = 0.06  # held: within this of the narrowest opening
+    travel: float = 0.35  # a closing or an opening moves at least this share of the episode's own range
+    least_travel: float = 0.05  # and at least so far: less is no closing
+    tolerance: float = 0.08  # held: within this share of that range of the narrowest opening
     squeeze: float = 0.04  # command below the state by so much: something is between the fingers
     hold_s: float = 1.0  # shorter closings are failed attempts
     reopening_s: float = 0.4  # shorter openings between two closings do not let go
@@ -37,12 +38,17 @@ def find_phases(
     """Spans in which something is held, in order; empty where the gripper never closes on anything.
 
     A closing is a fall of the opening by `travel` below the highest since the last one; it ends with a rise by
-    `travel`. Held is the part within `tolerance` of the narrowest opening. `command` (the action's opening) tells
+    `travel`; people open just as far as they need, so both are shares of what the episode's gripper does. Held is
+    the part within `tolerance` of the narrowest opening. `command` (the action's opening) tells
     a closed empty gripper from a thin object: fully closed without squeeze holds nothing. With `tool_positions_m`
     closings that carry nothing anywhere are left out.
     """
     config = config or PhaseConfig()
-    spans = merge_spans([hold_of(opening, valley, config) for valley in valleys(opening, config.travel)], fps, config)
+    span = float(opening.max() - opening.min()) if len(opening) else 0.0
+    if span < config.least_travel:
+        return []
+    closings = valleys(opening, max(config.travel * span, config.least_travel))
+    spans = merge_spans([hold_of(opening, closing, config.tolerance * span) for closing in closings], fps, config)
     phases = []
     for grasp, release in spans:
         if release - grasp < config.hold_s * fps:
@@ -79,11 +85,11 @@ def valleys(opening: Float[np.ndarray, " t"], travel: float) -> list[tuple[int, 
     return found
 
 
-def hold_of(opening: Float[np.ndarray, " t"], valley: tuple[int, int], config: PhaseConfig) -> tuple[int, int]:
+def hold_of(opening: Float[np.ndarray, " t"], valley: tuple[int, int], tolerance: float) -> tuple[int, int]:
     """First frame at the valley's floor and first frame off it again."""
     start, end = valley
     inside = opening[start:end]
-    at_floor = np.flatnonzero(inside <= inside.min() + config.tolerance)
+    at_floor = np.flatnonzero(inside <= inside.min() + tolerance)
     return start + int(at_floor[0]), start + int(at_floor[-1]) + 1
 
 
