@@ -1,1 +1,1 @@
-"""How good generated video is: functions of tensors."""
+"""How good a generated clip is: frame (PSNR, SSIM, sharpness), features (LPIPS), fvd and i3d, control (did it land)."""
