@@ -77,8 +77,9 @@ def compose_command(command: str, overrides: list[str]) -> DictConfig:
     with initialize_config_module("configs", version_base="1.3"):
         node = compose(command, overrides=overrides, return_hydra_config=True)
         HydraConfig.instance().set_config(node)
-        OmegaConf.resolve(node)
-    return OmegaConf.masked_copy(node, [key for key in node if key != "hydra"])
+        own = OmegaConf.masked_copy(node, [key for key in node if key != "hydra"])
+        OmegaConf.resolve(own)
+    return own
 
 
 def _run(command: str, arguments: list[str]) -> int:

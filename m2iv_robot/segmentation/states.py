@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, masked_median, spread
@@ -42,12 +42,16 @@ def lab_video(frames: Tensor, width_limit_px: int) -> Float32[np.ndarray, "t h w
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     video = np.empty((frames.shape[0], size[1], size[0], 3), np.float32)
     for index, frame in enumerate(even):
-        image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
-        if scale < 1:
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-        video[index] = cv2.GaussianBlur(lab, (0, 0), 0.7)
+        lab = to_lab(frame)
+        video[index] = cv2.resize(lab, size, interpolation=cv2.INTER_AREA) if scale < 1 else lab
     return video
+
+
+def to_lab(frame: UInt8[Tensor, "3 h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """A frame in Lab, slightly smoothed."""
+    image = np.ascontiguousarray(frame.permute(1, 2, 0).numpy())
+    lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return cv2.GaussianBlur(lab, (0, 0), 0.7)
 
 
 def distance(first: Float32[np.ndarray, "*b h w 3"], second: Float32[np.ndarray, "*b h w 3"]) -> np.ndarray:
