@@ -47,6 +47,8 @@ class RobotConfig:
         for name, length in (("finger_offset_m", 3), ("workspace_min_m", 3), ("workspace_max_m", 3)):
             if len(getattr(self, name)) != length:
                 raise ConfigError(f"robot.{name} needs {length} numbers, got {getattr(self, name)}")
+        if len(self.jaw_axis) not in (0, 3):
+            raise ConfigError(f"robot.jaw_axis needs 3 numbers or none, got {self.jaw_axis}")
         if self.kind == "joints":
             self._check_joints()
         if self.kind == "cartesian":
