@@ -30,6 +30,7 @@ class RobotConfig:
     gripper_open: float = 100.0
     gripper_closed: float = 0.0
     finger_offset_m: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # fingertips in the tool frame
+    jaw_axis: list[float] = field(default_factory=list)  # closing direction, tool frame; empty: level at a grasp
     workspace_min_m: list[float] = field(default_factory=lambda: [-1.0, -1.0, -0.1])  # fingertips, base frame
     workspace_max_m: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
     reach_min_m: float = 0.0  # fingertips from the base's vertical axis
