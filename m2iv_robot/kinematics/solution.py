@@ -1,7 +1,7 @@
 """What every kind of kinematics offers, and the records it returns."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -28,6 +28,7 @@ class InverseResult:
     rotation_error_rad: Float[np.ndarray, " t"]
 
 
+@runtime_checkable
 class Kinematics(Protocol):
     """Tool poses (base frame, z up, metres) of states in the dataset's own units."""
 

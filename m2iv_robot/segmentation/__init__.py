@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -36,6 +36,7 @@ class Prompt:
             raise PromptError(f"a prompt is one of click, box, mask and text, {sum(given)} are given; keep one")
 
 
+@runtime_checkable
 class Segmenter(Protocol):
     """Finds actor and object in every frame of an episode."""
 
