@@ -99,7 +99,7 @@ def is_doubled(object_: Bool[Tensor, "h w"], area_px: float, apart_px: float) ->
 
 def doubled_share(object_: Bool[Tensor, "b t h w"], whole: Bool[Tensor, "b h w"]) -> Float[Tensor, " b"]:
     """Share of frames that show the object twice; `whole` is the object unoccluded, for its area and width."""
-    areas, widths = masks.area(whole).tolist(), width_px(whole).tolist()
+    areas, widths = masks.area(whole).float().tolist(), width_px(whole).tolist()
     doubled = [
         [is_doubled(frame, area, width) for frame in clip]
         for clip, area, width in zip(object_, areas, widths, strict=True)
