@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float
 
 from m2iv_robot.errors import PlanError
+from m2iv_robot.retarget.hold import jaw_direction, level_angle
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.tracks import Track
-from m2iv_robot.retarget.warp import twist_angle
 
 SPEED_TOLERANCE = 1.1
 
@@ -81,14 +81,16 @@ def check_height(track: Track, source_poses: Float[np.ndarray, "t 4 4"], robot: 
 
 
 def check_hold(track: Track, source_poses: Float[np.ndarray, "t 4 4"], event: int, robot: RobotModel) -> None:
-    """Refuse a grasp from another side of the object than the source's, as far as the vertical axis goes.
+    """Refuse a grasp whose fingers close from another side of the object than the source's.
 
     Raises:
         PlanError: naming the angle.
     """
     frame = int(np.searchsorted(track.time, event - 1e-6))
     reached = robot.kinematics.forward(torch.as_tensor(track.states[frame : frame + 1]))[0]
-    angle = np.degrees(abs(twist_angle(reached[:3, :3] @ source_poses[event, :3, :3].T, np.array([0.0, 0.0, 1.0]))))
+    before = jaw_direction(source_poses[event], robot)
+    after = reached[:3, :3] @ source_poses[event, :3, :3].T @ before
+    angle = np.degrees(level_angle(before, after))
     if angle > robot.config.max_yaw_error_deg:
         raise PlanError(
             f"the arm cannot keep its hold: at source frame {event} the gripper would be turned by {angle:.0f} degrees "

@@ -7,12 +7,11 @@ from jaxtyping import Bool, Float
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.errors import PlanError
 from m2iv_robot.retarget.checks import check_height, check_hold, check_limits, check_reach, check_speed
-from m2iv_robot.retarget.hold import choose_warp, event_states
+from m2iv_robot.retarget.hold import choose_warp, probe_path
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.timing import sample
 from m2iv_robot.retarget.tracks import Track, timed_tracks
-from m2iv_robot.retarget.warp import Schedule
-from m2iv_robot.retarget.windows import plan_schedule
+from m2iv_robot.retarget.windows import Schedule, blend_spans, build_schedule
 from m2iv_robot.types import Episode, EpisodePhases, Motion, Placement
 
 
@@ -36,12 +35,13 @@ def plan(
     event = chosen.grasp if placement.kind == "start" else chosen.release - 1
     offset = object_offset(robot, camera)
     centre = poses[event, :3, :3] @ offset + poses[event, :3, 3]
-    schedule = plan_schedule(placement.kind, poses[:, 2, 3], phases, robot.config.pick, robot.config.rigid_rise_m)
-    around = event_states(episode, event, robot.fps)
+    spans = blend_spans(placement.kind, poses[:, 2, 3], phases, robot.config.pick, robot.config.rigid_rise_m)
+    schedule = build_schedule(poses[:, :3, 3], spans, event, float(np.linalg.norm(placement.shift_m)), robot.fps)
     state, action = episode.state.double().numpy(), episode.action.double().numpy()
+    probes = probe_path(state, event, robot.fps, schedule)
     target = action if robot.convention.kind == "absolute" else state
     try:
-        warp = choose_warp(centre, placement.shift_m, poses[event], around, robot)
+        warp = choose_warp(centre, placement.shift_m, poses[event], probes, robot)
         trailing, led = timed_tracks(state, target, robot, schedule, warp)
         for track in (trailing, led):
             check_reach(track, robot)

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from m2iv_robot.errors import PlanError
-from m2iv_robot.retarget.hold import choose_warp, event_states
+from m2iv_robot.retarget.hold import choose_warp, probe_event
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.types import Episode, EpisodePhases
 
@@ -20,13 +20,13 @@ def reachable_shifts(
 ) -> Bool[np.ndarray, " n"]:
     """Whether the arm can take hold (or let go) there; `offset` is the held object's centre in the tool frame."""
     event = phase.grasp if kind == "start" else phase.release - 1
-    around = event_states(episode, event, robot.fps)
-    pose = robot.kinematics.forward(torch.as_tensor(around))[1]
+    probes = probe_event(episode.state.double().numpy(), event, robot.fps)
+    pose = robot.kinematics.forward(torch.as_tensor(probes.states))[1]
     centre = pose[:3, :3] @ offset + pose[:3, 3]
     reachable = np.zeros(len(shifts_m), bool)
     for number, (x, y) in enumerate(shifts_m.tolist()):
         try:
-            choose_warp(centre, (x, y), pose, around, robot)
+            choose_warp(centre, (x, y), pose, probes, robot)
         except PlanError:
             continue
         reachable[number] = True

@@ -25,7 +25,7 @@ class RetargetConfig:
     max_stretch: float = 5.0  # how much slower than its source a frame may become
     max_position_error_m: float = 0.004  # of the inverse kinematics
     max_lean_deg: float = 60.0  # an arm with fewer than six joints may lean so much more or less than its source
-    max_yaw_error_deg: float = 50.0  # between gripper and object, against the source's grasp
+    max_yaw_error_deg: float = 60.0  # between the fingers' closing direction and the object, against the source's
     table_clearance_m: float = 0.008  # how much lower than in the source the tool may come
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.interpolate import PchipInterpolator
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ def stretched_times(first: int, steps: Float[np.ndarray, " n"]) -> Float[np.ndar
 
 
 def sample(values: Float[np.ndarray, "n s"], time: Float[np.ndarray, " m"]) -> Float[np.ndarray, "m s"]:
-    """`values` at fractional frames, linear between frames, exact at whole ones, held beyond both ends."""
+    """`values` at fractional frames: exact at whole ones, monotone between them, held beyond both ends."""
     time = np.clip(time, 0.0, len(values) - 1.0)
-    low = np.minimum(np.floor(time).astype(int), len(values) - 1)
-    high = np.minimum(low + 1, len(values) - 1)
-    share = (time - low)[:, None]
-    return values[low] * (1.0 - share) + values[high] * share
+    between = time != np.round(time)
+    sampled = values[np.round(time).astype(int)].astype(np.float64)
+    if between.any():
+        sampled[between] = PchipInterpolator(np.arange(len(values)), values, axis=0)(time[between])
+    return sampled

@@ -8,7 +8,8 @@ from jaxtyping import Float
 
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.timing import MotionLimits, sample, slowdown, smooth_upper, stretched_times
-from m2iv_robot.retarget.warp import Schedule, Warp
+from m2iv_robot.retarget.warp import Warp
+from m2iv_robot.retarget.windows import Schedule
 
 ROUNDS = 6
 
@@ -43,10 +44,9 @@ def solve_track(
 
 
 def output_times(steps: Float[np.ndarray, " m"], schedule: Schedule) -> Float[np.ndarray, " n"]:
-    """Source time of every output frame: whole frames outside the blends, `steps` apart inside them."""
+    """Source time of every output frame: whole frames outside the elastic spans, stretched inside them."""
     parts, frame = [], 0
-    for start, end in schedule.blends():
-        first, last = int(start), int(end)
+    for first, last in schedule.elastic:
         parts.append(np.arange(frame, first, dtype=np.float64))
         parts.append(stretched_times(first, steps[first:last])[:-1])
         frame = last
@@ -67,14 +67,14 @@ def timed_tracks(
     schedule: Schedule,
     warp: Warp,
 ) -> tuple[Track, Track]:
-    """The tracks of state and target, with the blends stretched until the target's path keeps the arm's limits.
+    """The tracks of state and target, stretched until the target's path keeps the arm's limits.
 
     The state repeats what the target did `lag` output frames before, as it does in the source.
     """
     steps = np.ones(len(state) - 1)
     inside = np.zeros(len(steps), bool)
-    for start, end in schedule.blends():
-        inside[int(start) : int(end)] = True
+    for start, end in schedule.elastic:
+        inside[start:end] = True
     for _ in range(ROUNDS):
         time = output_times(steps, schedule)
         led = solve_track(target, robot, warp, time, schedule.share(time))
@@ -101,10 +101,10 @@ def _needed(track: Track, count: int, robot: RobotModel) -> Float[np.ndarray, " 
 def _widen(
     steps: Float[np.ndarray, " m"], needed: Float[np.ndarray, " m"], schedule: Schedule, robot: RobotModel
 ) -> Float[np.ndarray, " m"]:
-    """Longer steps, smooth over a fifth of a second, inside the blends only and within the largest stretch."""
+    """Longer steps, smooth over a fifth of a second, inside the elastic spans only and within the largest stretch."""
     widened = steps.copy()
     radius = max(1, round(0.1 * robot.fps))
-    for start, end in schedule.blends():
-        span = slice(int(start), int(end))
+    for start, end in schedule.elastic:
+        span = slice(start, end)
         widened[span] = smooth_upper(steps[span] * needed[span], radius)
     return np.minimum(widened, robot.config.max_stretch)

@@ -17,27 +17,6 @@ def minimum_jerk(share: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How much of a warp holds at each source time: it rises over [rise0, rise1] and falls over [fall0, fall1]."""
-
-    rise: tuple[float, float]
-    fall: tuple[float, float] | None  # None: stays to the end
-
-    def share(self, source_time: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """The share in [0, 1] at `source_time` (frames, fractional)."""
-        start, end = self.rise
-        share = minimum_jerk((source_time - start) / (end - start))
-        if self.fall is None:
-            return share
-        start, end = self.fall
-        return share * (1.0 - minimum_jerk((source_time - start) / (end - start)))
-
-    def blends(self) -> tuple[tuple[float, float], ...]:
-        """The spans in which the share changes, in order."""
-        return (self.rise,) if self.fall is None else (self.rise, self.fall)
-
-
-@dataclass(frozen=True)
 class ArmAxes:
     """What an arm with fewer than six joints turns about: its base joint and its last joint."""
 
@@ -80,40 +59,26 @@ def rotations(vector: Float[np.ndarray, " 3"], share: Float[np.ndarray, " n"]) -
     return Rotation.from_rotvec(share[:, None] * vector).as_matrix()
 
 
-def twist_angle(rotation: Float[np.ndarray, "3 3"], axis: Float[np.ndarray, " 3"]) -> float:
-    """The part of `rotation` that turns about `axis` (radians), by the swing-twist decomposition.
-
-    Source: Dobrowolski 2015, "Swing-twist decomposition in Clifford algebra", section 3.
-    """
-    x, y, z, w = Rotation.from_matrix(rotation).as_quat()
-    angle = 2.0 * np.arctan2(np.dot((x, y, z), axis), w)
-    return float((angle + np.pi) % (2.0 * np.pi) - np.pi)
-
-
 def place_warp(
     object_m: Float[np.ndarray, " 3"],
     shift_m: tuple[float, float],
     grasp_pose: Float[np.ndarray, "4 4"],
     axes: ArmAxes | None,
-    lean_rad: float = 0.0,
+    lean_and_roll_rad: tuple[float, float] = (0.0, 0.0),
 ) -> Warp:
     """The warp that carries the object at `object_m` by `shift_m` and the tool with it.
 
     An arm of six joints or more (`axes` None) keeps the tool's orientation. One of five cannot once the tool is tilted:
-    it turns with its base, leans outward by `lean_rad` where asked, and rolls the tool back towards the source's
-    orientation as far as that one axis can.
+    it turns with its base, and leans outward and rolls by what is asked.
     """
     slide = np.asarray(shift_m, dtype=np.float64)
-    held = grasp_pose[:3, :3]
-    centre = held.T @ (object_m - grasp_pose[:3, 3])
+    centre = grasp_pose[:3, :3].T @ (object_m - grasp_pose[:3, 3])
     if axes is None:
         return Warp(np.zeros(2), 0.0, slide, np.zeros(3), np.zeros(3), centre)
-    pivot, axis = np.asarray(axes.pivot_xy), np.asarray(axes.roll_axis)
+    pivot = np.asarray(axes.pivot_xy)
     old, new = object_m[:2] - pivot, object_m[:2] + slide - pivot
     turn = float(np.arctan2(old[0] * new[1] - old[1] * new[0], old @ new))
     outward = old / np.linalg.norm(old)
     slide_before_turn = outward * (np.linalg.norm(new) - np.linalg.norm(old))
-    lean = -lean_rad * np.array([-outward[1], outward[0], 0.0])
-    turned = Rotation.from_rotvec([0.0, 0.0, turn]).as_matrix() @ Rotation.from_rotvec(lean).as_matrix()
-    roll = -twist_angle(held.T @ turned @ held, axis) * axis
-    return Warp(pivot, turn, slide_before_turn, lean, roll, centre)
+    lean = lean_and_roll_rad[0] * np.array([outward[1], -outward[0], 0.0])
+    return Warp(pivot, turn, slide_before_turn, lean, lean_and_roll_rad[1] * np.asarray(axes.roll_axis), centre)
