@@ -25,7 +25,17 @@ def real_data() -> Path:
     return folder
 
 
-def made_frames(episode: int, length: int, size: tuple[int, int], camera: int = 0) -> np.ndarray:
+@pytest.fixture(scope="session")
+def made_frames():
+    return _made_frames
+
+
+@pytest.fixture(scope="session")
+def made_labels():
+    return _made_labels
+
+
+def _made_frames(episode: int, length: int, size: tuple[int, int], camera: int = 0) -> np.ndarray:
     """Frames (t h w 3) in which every frame can be told: grey by frame, a red bar by episode, a blue one by camera."""
     height, width = size
     frames = np.zeros((length, height, width, 3), np.uint8)
@@ -35,7 +45,7 @@ def made_frames(episode: int, length: int, size: tuple[int, int], camera: int = 
     return frames
 
 
-def made_labels(episode: int, length: int, width: int, dtype: str) -> np.ndarray:
+def _made_labels(episode: int, length: int, width: int, dtype: str) -> np.ndarray:
     """Numbers (t width) that no two episodes share, with every bit of the mantissa in use."""
     rows = np.arange(length)[:, None] + 100 * episode
     return ((rows + 1) / 7 + np.arange(width)[None] / 3).astype(dtype)
@@ -79,10 +89,10 @@ def make_dataset():
             encoder_queue_maxsize=1000,
         )
         for episode, length in enumerate(lengths):
-            videos = {key: made_frames(episode, length, size, number) for number, key in enumerate(cameras)}
-            labels = {label[0]: made_labels(episode, length, *label[1:]) for label in (state, action) if label}
+            videos = {key: _made_frames(episode, length, size, number) for number, key in enumerate(cameras)}
+            labels = {label[0]: _made_labels(episode, length, *label[1:]) for label in (state, action) if label}
             for key, feature in (extra or {}).items():
-                labels[key] = made_labels(episode, length, int(np.prod(feature["shape"])), feature["dtype"]).reshape(
+                labels[key] = _made_labels(episode, length, int(np.prod(feature["shape"])), feature["dtype"]).reshape(
                     length, *feature["shape"]
                 )
             for frame in range(length):

@@ -16,7 +16,6 @@ from m2iv_robot.data.lerobot_io import (
     read_labels,
 )
 from m2iv_robot.errors import ConfigError, DatasetError
-from tests.conftest import made_frames, made_labels
 
 
 def opened(root, **keys):
@@ -36,7 +35,7 @@ def test_metadata_is_read_without_decoding(small_dataset):
 
 
 @pytest.mark.parametrize("codec", ["h264", "libsvtav1"])
-def test_each_episode_of_a_shared_video_comes_out_frame_by_frame(make_dataset, tmp_path, codec):
+def test_each_episode_of_a_shared_video_comes_out_frame_by_frame(make_dataset, tmp_path, codec, made_frames):
     dataset = opened(make_dataset(tmp_path / "set", codec=codec))
     for index, length in enumerate((5, 8, 6)):
         for number, camera in enumerate(dataset.cameras):
@@ -57,7 +56,7 @@ def test_frames_equal_those_of_lerobots_own_reader(small_dataset):
     assert torch.equal(read_frames(dataset, 1, camera), wanted.to(torch.uint8))
 
 
-def test_image_features_are_read_exactly(make_dataset, tmp_path):
+def test_image_features_are_read_exactly(make_dataset, tmp_path, made_frames):
     dataset = opened(make_dataset(tmp_path / "set", kind="image"))
     for index, length in enumerate((5, 8, 6)):
         frames = read_frames(dataset, index, dataset.cameras[1])
@@ -65,7 +64,7 @@ def test_image_features_are_read_exactly(make_dataset, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_labels_of_any_size_are_bit_equal(make_dataset, tmp_path, dtype):
+def test_labels_of_any_size_are_bit_equal(make_dataset, tmp_path, dtype, made_labels):
     extra = {
         "observation.joints": {"dtype": dtype, "shape": (2, 3), "names": None},
         "next.success": {"dtype": "bool", "shape": (1,), "names": None},
@@ -82,7 +81,7 @@ def test_labels_of_any_size_are_bit_equal(make_dataset, tmp_path, dtype):
         assert labels.extra["next.success"].dtype == torch.bool
 
 
-def test_whole_numbers_as_action_become_float64_without_loss(make_dataset, tmp_path):
+def test_whole_numbers_as_action_become_float64_without_loss(make_dataset, tmp_path, made_labels):
     root = make_dataset(tmp_path / "set", action=("action", 2, "int64"), cameras=())
     action = read_labels(opened(root), 2).action
     assert action.dtype == torch.float64

@@ -79,7 +79,8 @@ class EpisodeWriter:
         self._check_output()
         self._staging.open()
         try:
-            if self._staging.finish_swap():
+            if self._staging.finish_swap() or self._is_published():
+                self._staging.discard()
                 self._staging.close()
                 self._staging.open()
                 self._check_output()
@@ -97,7 +98,7 @@ class EpisodeWriter:
         """Publish after a block that ended well; after an error keep what was committed for the next run."""
         try:
             if kind is None:
-                self._drain(0)
+                self.wait()
                 self._publish()
         except OSError as failure:
             raise WriteError(
@@ -176,6 +177,14 @@ class EpisodeWriter:
             cameras = {camera: read_frames(dataset, index, camera) for camera in self.output.cameras}
             self.append(EpisodeRecord(key, read.task, cameras, labels))
 
+    def wait(self) -> None:
+        """Return when every episode given so far is committed.
+
+        Raises:
+            WriteError: one could not be written.
+        """
+        self._drain(0)
+
     def _drain(self, allowed: int) -> None:
         """Wait until at most `allowed` episodes wait; an error of the encoder's thread is raised here."""
         while len(self._pending) > allowed or (self._pending and self._pending[0].done()):
@@ -215,6 +224,11 @@ class EpisodeWriter:
         if not path.is_file():
             raise WriteError(f"{self.root}: the folder holds something else; give a folder that does not exist yet")
         _compare(json.loads(path.read_text()), self._settings, self.root)
+
+    def _is_published(self) -> bool:
+        """Whether the output holds what is staged: the process was killed after the swap, before the deletion."""
+        published = {line["key"] for line in read_lines(self.root / EPISODES_FILE)}
+        return any(record["key"] in published for record in self._staging.episodes())
 
     def _recover(self) -> None:
         path = self._staging.root / SETTINGS_FILE.name
