@@ -19,6 +19,7 @@ LEAST_VISIBLE = 0.35  # share of the object's usual area; below, its centre is a
 REST_FRAMES = 60  # looked at before a grasp and after a release, at most
 SETTLE_S = 0.5  # after the fingers open
 PUSH_SHARE = 0.15  # of the object's size: how far closing fingers push it and opening ones leave it
+NEAR_FRAMES = 1  # of a contact, in which the held object is looked at again
 TIP_SIGMA = 3.0  # times the pixel noise: the outermost pixel of the arm is not always the same point of it
 EMPTY = (np.zeros((0, 4, 4)), np.zeros((0, 2)), np.zeros(0), np.zeros(0, int), np.zeros(0, int), np.zeros(0, int))
 
@@ -83,7 +84,7 @@ def of_phase(
     size_px = float(np.sqrt(clear.area))
     frames, pixels, sigma = held_centres(masks, phase, clear, config)
     for place, contact in ((before, phase.grasp), (after, phase.release - 1)):
-        if place is not None:
+        if place is not None and belongs(place, contact, frames, pixels, 3 * config.pixel_sigma):
             frames.append(contact)
             pixels.append(place.centre)
             sigma.append(float(np.hypot(config.pixel_sigma, PUSH_SHARE * size_px)))
@@ -108,6 +109,14 @@ def held_centres(
         pixels.append(centre)
         sigma.append(float(np.hypot(config.pixel_sigma, 0.3 * min(misfit, 1.0) * np.sqrt(clear.area))))
     return frames, pixels, sigma
+
+
+def belongs(
+    place: "Rest", contact: int, frames: list[int], pixels: list[Float[np.ndarray, "2"]], limit_px: float
+) -> bool:
+    """Whether the resting object was where the tool had it at the contact: fingers push it, and it may drop or roll."""
+    near = [pixel for frame, pixel in zip(frames, pixels, strict=False) if abs(frame - contact) <= NEAR_FRAMES]
+    return not near or bool(np.linalg.norm(np.median(near, axis=0) - place.centre) < limit_px)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,297 @@
+"""How good the camera checks and the camera fit are: simulated labs with a known camera, and real recordings.
+
+Simulated: a camera fitted on episodes whose objects start in one half of the table, against the true one over the
+places where no object has been. Real: which cameras are found fixed, and where the object lies at its release,
+predicted by a camera fitted on the other frames.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from m2iv_robot.background import build_plate
+from m2iv_robot.camera import (
+    Camera,
+    CameraConfig,
+    CameraFit,
+    Correspondences,
+    correspondences,
+    fit_camera,
+    group_by_pose,
+    join,
+    measure_stillness,
+    median_frame,
+)
+from m2iv_robot.camera.correspondences import rest
+from m2iv_robot.config import preset
+from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, open_dataset, read_episode
+from m2iv_robot.data.simulation import SimulatedEpisode, SimulationConfig, simulate_episode
+from m2iv_robot.errors import ConfigError, DatasetError, M2IVError
+from m2iv_robot.kinematics import Kinematics, RobotConfig, build_kinematics, find_phases
+from m2iv_robot.segmentation import Segmenter, load_segmenter, parse_segmentation
+from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory
+
+DATA_VARIABLE = "M2IV_DATA"
+DATASETS = ("droid_blocks", "droid_tabletop", "droid_scenes", "bridge_v2")
+PICK_AND_PLACE = "droid_blocks"
+UNVISITED_M = 0.03  # farther than this from every place where the object has been
+GRID_M = 0.0125
+HELD_OUT_S = 0.5  # before the release, besides everything after it
+
+
+@dataclass(frozen=True)
+class CameraBenchmarkConfig:
+    """configs/benchmark/camera.yaml: what is measured."""
+
+    data: str = ""  # folder with the real datasets; empty: $M2IV_DATA, else ../shared/data
+    simulated_labs: int = 3  # each with its own camera, light and object; 0 leaves the simulation out
+    simulated_episodes: int = 10  # of each lab
+    annotated_labs: int = 1  # of them, also with the masks that the segmenter finds
+    segmentation: str = "motion"
+    stillness: bool = True
+    release: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.simulated_labs, self.annotated_labs) < 0 or self.simulated_episodes < 1:
+            raise ConfigError("benchmark.camera: labs must not be negative, simulated_episodes at least 1")
+
+
+def run(config: CameraBenchmarkConfig) -> dict:
+    """Table error in simulated labs, fixed and moving real cameras, error of predicted releases."""
+    figures: dict = {}
+    if config.simulated_labs:
+        figures |= simulated(config)
+    if config.stillness:
+        figures |= real_stillness(data_folder(config))
+    if config.release:
+        figures |= real_releases(data_folder(config), config)
+    return figures
+
+
+def data_folder(config: CameraBenchmarkConfig) -> Path:
+    """The folder with the real datasets.
+
+    Raises:
+        DatasetError: they are not there.
+    """
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(config.data or os.environ.get(DATA_VARIABLE, "") or beside)
+    if not (folder / PICK_AND_PLACE / "meta" / "info.json").is_file():
+        raise DatasetError(f"{folder}: no dataset {PICK_AND_PLACE}; set {DATA_VARIABLE} or benchmark.data=FOLDER")
+    return folder
+
+
+def simulated(config: CameraBenchmarkConfig) -> dict:
+    """Table error over unvisited table of every lab, with exact masks and with the segmenter's."""
+    rows = []
+    for lab in range(config.simulated_labs):
+        scene = config.seed + lab
+        settings = replace(
+            preset(SimulationConfig, "simulation", "so101"), fps=10, wrist_width=0, scene_seed=scene, start_y_max=0.0
+        )
+        episodes = [simulate_episode(settings, 100 * scene + index) for index in range(config.simulated_episodes)]
+        rows.append(lab_row(f"lab {scene}", "exact", episodes, [episode.masks for episode in episodes]))
+        if lab < config.annotated_labs:
+            rows.append(lab_row(f"lab {scene}", config.segmentation, episodes, found_masks(config, episodes)))
+    figures = {}
+    for masks in dict.fromkeys(row["masks"] for row in rows):
+        chosen = [row for row in rows if row["masks"] == masks]
+        figures[f"table_error_{masks}_median_cm"] = float(np.mean([row["median_cm"] for row in chosen]))
+        figures[f"table_error_{masks}_p95_cm"] = float(np.max([row["p95_cm"] for row in chosen]))
+    return figures | {"simulated": rows}
+
+
+def found_masks(config: CameraBenchmarkConfig, episodes: list[SimulatedEpisode]) -> list[MaskTrajectory | None]:
+    """Masks of a whole lab as annotation makes them: rough ones, one plate from them all, final ones.
+
+    None for an episode that the segmenter gives up on.
+    """
+    segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
+    phases = [tuple(phases_of(simulated.episode)[1]) for simulated in episodes]
+    rough = [segment(segmenter, item.episode, None, span) for item, span in zip(episodes, phases, strict=True)]
+    usable = [(item.episode.frames, masks) for item, masks in zip(episodes, rough, strict=True) if masks is not None]
+    plate = build_plate([frames for frames, _ in usable], [masks for _, masks in usable])
+    return [segment(segmenter, item.episode, plate, span) for item, span in zip(episodes, phases, strict=True)]
+
+
+def segment(segmenter: Segmenter, episode: Episode, plate, phases: tuple[EpisodePhases, ...]) -> MaskTrajectory | None:
+    """Masks of one episode; None where the segmenter gives up."""
+    try:
+        return segmenter.segment(episode, plate, None, phases)
+    except M2IVError:
+        return None
+
+
+def phases_of(episode: Episode) -> tuple[Kinematics, list[EpisodePhases]]:
+    """The episode's kinematics, and when something is held."""
+    kinematics = build_kinematics(RobotConfig(), episode.state_names, episode.action_names, episode.robot_type)
+    positions = kinematics.forward(episode.state)[:, :3, 3]
+    opening = kinematics.gripper_opening(episode.state)
+    return kinematics, find_phases(opening, episode.fps, tool_positions_m=positions)
+
+
+def lab_row(name: str, kind: str, episodes: list[SimulatedEpisode], masks: list[MaskTrajectory | None]) -> dict:
+    """Fit on all episodes of a lab and compare with its true camera."""
+    parts, contacts = [], []
+    for simulated_episode, found in zip(episodes, masks, strict=True):
+        if found is None:
+            continue
+        kinematics, phases = phases_of(simulated_episode.episode)
+        poses = kinematics.forward(simulated_episode.episode.state)
+        parts.append(correspondences(found, poses, phases, simulated_episode.episode.fps))
+        contacts += [poses[frame] for phase in phases for frame in (phase.grasp, phase.release - 1)]
+    true = true_camera(episodes[0])
+    data = join(parts)
+    fit = fit_camera(data, true.width, true.height, CameraConfig(), tuple(kinematics.config.finger_offset_m))
+    places = unvisited(episodes, kinematics, true)
+    plane_z_m = fit.support_height_m(np.stack(contacts))
+    reached = fit.camera.unproject(true.project(places), plane_z_m)
+    error_cm = 100 * np.linalg.norm((reached - places)[:, :2], axis=1)
+    return {
+        "lab": name,
+        "masks": kind,
+        "episodes": len(parts),
+        "points": len(data),
+        "places": len(places),
+        "median_cm": float(np.median(error_cm)),
+        "p95_cm": float(np.percentile(error_cm, 95)),
+        "worst_cm": float(error_cm.max()),
+        "residual_px": fit.median_residual_px,
+        "focal_error": float(fit.camera.focal_px / true.focal_px - 1),
+    }
+
+
+def true_camera(episode: SimulatedEpisode) -> Camera:
+    """The simulator's own camera."""
+    height, width = episode.episode.frames.shape[-2:]
+    pose = episode.world_to_camera
+    return Camera(float(episode.intrinsics[0, 0]), width, height, pose[:3, :3], pose[:3, 3])
+
+
+def unvisited(episodes: list[SimulatedEpisode], kinematics: Kinematics, camera: Camera) -> Float[np.ndarray, "n 3"]:
+    """Places of an object's centre on the table: in view and within reach, away from where any has been."""
+    box = SimulationConfig()
+    x, y = np.meshgrid(
+        np.arange(box.start_x_min, box.start_x_max, GRID_M), np.arange(box.start_y_min, box.start_y_max, GRID_M)
+    )
+    height_m = episodes[0].object_positions_m[0, 2]
+    places = np.stack([x.ravel(), y.ravel(), np.full(x.size, height_m)], axis=1)
+    places = places[kinematics.within_reach(places) & camera.visible(places)]
+    been = np.concatenate([episode.object_positions_m[:, :2] for episode in episodes])
+    distance = np.linalg.norm(places[:, None, :2] - been[None], axis=2).min(1)
+    return places[distance > UNVISITED_M]
+
+
+def real_stillness(folder: Path) -> dict:
+    """Every camera of the real datasets: how many episodes find it fixed, and how many poses it had."""
+    rows = []
+    limit = CameraConfig().still_share
+    for dataset in datasets_in(folder):
+        for camera in dataset.cameras:
+            episodes = [read_episode(dataset, index, camera) for index in range(dataset.episode_count)]
+            still = [measure_stillness(episode) for episode in episodes]
+            fixed = [entry.share >= limit for entry in still]
+            rows.append(
+                {
+                    "dataset": dataset.name,
+                    "camera": camera.rsplit(".", 1)[-1],
+                    "episodes": len(still),
+                    "fixed": sum(fixed),
+                    "least_share": min(entry.share for entry in still),
+                    "most_share": max(entry.share for entry in still),
+                    "moved_px": float(np.median([entry.moved_px for entry in still])),
+                    "poses": len(group_by_pose([median_frame(episode.frames) for episode in episodes]))
+                    if all(fixed)
+                    else None,
+                }
+            )
+    return {"cameras": rows}
+
+
+def datasets_in(folder: Path) -> Iterator[Dataset]:
+    """The real datasets that are there."""
+    for name in DATASETS:
+        if (folder / name / "meta" / "info.json").is_file():
+            yield open_dataset(DatasetConfig(root=str(folder / name)))
+
+
+def real_releases(folder: Path, config: CameraBenchmarkConfig) -> dict:
+    """Error of the predicted release in every fixed view of the pick-and-place recordings."""
+    dataset = open_dataset(DatasetConfig(root=str(folder / PICK_AND_PLACE)))
+    segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
+    rows = []
+    for index in range(dataset.episode_count):
+        for camera in dataset.cameras:
+            episode = read_episode(dataset, index, camera)
+            if measure_stillness(episode).share < CameraConfig().still_share:
+                continue
+            name = {"episode": index, "camera": camera.rsplit(".", 1)[-1]}
+            try:
+                rows.append(name | release_row(episode, segmenter))
+            except M2IVError as error:
+                rows.append(name | {"failed": str(error)})
+    errors = [row["contact_error_px"] for row in rows if "contact_error_px" in row]
+    summary = {"release_views": len(rows), "release_predicted": len(errors)}
+    if errors:
+        summary |= {"release_error_median_px": float(np.median(errors)), "release_error_worst_px": float(max(errors))}
+    return summary | {"releases": rows}
+
+
+def release_row(episode: Episode, segmenter: Segmenter) -> dict:
+    """Predict the last release of an episode from a camera fitted without it.
+
+    Compared with where the object is seen in the last held frame, and with where it comes to rest: between the two
+    the opening fingers may push it (`pushed_px`), which no projection can know.
+
+    Raises:
+        M2IVError: no masks, or no camera.
+    """
+    kinematics, phases = phases_of(episode)
+    poses = kinematics.forward(episode.state)
+    masks = segmenter.segment(episode, None, None, tuple(phases))
+    masks = segmenter.segment(episode, build_plate([episode.frames], [masks]), None, tuple(phases))
+    settings = replace(CameraConfig(), max_table_sigma_m=np.inf)  # the image is what counts here
+    data = correspondences(masks, poses, phases, episode.fps, settings)
+    if not len(data):
+        raise DatasetError("the object is not seen to move with the gripper")
+    last = data.frame[data.group == data.group.max()]
+    phase = next(phase for phase in phases if phase.grasp <= last.max() < phase.release)
+    kept = ~in_release(data, phase, episode.fps)
+    height, width = episode.frames.shape[-2:]
+    fit = fit_camera(data.take(kept), width, height, settings, tuple(kinematics.config.finger_offset_m))
+    contact, resting = seen_release(data, masks, phase, episode.fps)
+    predicted = predict(fit, poses[phase.release - 1], int(data.group.max()))
+    return {
+        "frame": phase.release - 1,
+        "points": int(kept.sum()),
+        "residual_px": fit.median_residual_px,
+        "contact_error_px": float(np.linalg.norm(predicted - contact)),
+        "resting_error_px": float(np.linalg.norm(predicted - resting)),
+        "pushed_px": float(np.linalg.norm(resting - contact)),
+    }
+
+
+def in_release(data: Correspondences, phase: EpisodePhases, fps: float) -> np.ndarray:
+    """Which correspondences show the release: the last half second of the hold and all that follows."""
+    return data.frame >= phase.release - max(1, round(HELD_OUT_S * fps))
+
+
+def seen_release(
+    data: Correspondences, masks: MaskTrajectory, phase: EpisodePhases, fps: float
+) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """Pixel of the object in the last held frame in which it is seen, and where it rests afterwards."""
+    after = rest(masks.object, (min(phase.release + round(HELD_OUT_S * fps), len(masks.object) - 1), len(masks.object)))
+    if after is None:
+        raise DatasetError("the object is not seen after its release")
+    at_contact = np.flatnonzero(data.frame == phase.release - 1)
+    return (data.pixels[at_contact[0]] if len(at_contact) else after.centre), after.centre
+
+
+def predict(fit: CameraFit, pose: Float[np.ndarray, "4 4"], group: int) -> Float[np.ndarray, "2"]:
+    """Pixel of the object's centre that a tool pose says."""
+    return fit.camera.project(fit.object_points_m(pose[None], group))[0]
