@@ -1,5 +1,6 @@
 """Kinematics of a dataset whose state is joint angles, through a URDF."""
 
+import copy
 import importlib.resources
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -110,6 +111,18 @@ class JointKinematics:
         speed = np.radians(spread(self.config.joint_speed_deg_s, len(self.order)))
         limits.speed[self.columns] = speed / np.abs(self.scale)
         return limits
+
+    def narrowed(self, lower: Float[np.ndarray, " s"], upper: Float[np.ndarray, " s"]) -> "JointKinematics":
+        """The same arm with its joints kept inside [lower, upper] (by state column, in the dataset's units)."""
+        other = copy.copy(self)
+        other.solver = copy.copy(self.solver)
+        other.limits = StateLimits(
+            np.maximum(self.limits.lower, lower), np.minimum(self.limits.upper, upper), self.limits.speed
+        )
+        bounds = np.stack([other.limits.lower, other.limits.upper])[:, self.columns] * self.scale + self.offset
+        other.solver.lower, other.solver.upper = self.solver.lower.copy(), self.solver.upper.copy()
+        other.solver.lower[self.order], other.solver.upper[self.order] = bounds.min(0), bounds.max(0)
+        return other
 
     def _angles(self, values: Float[np.ndarray, "t s"]) -> Float[np.ndarray, "t j"]:
         """Joint angles in the model's order."""

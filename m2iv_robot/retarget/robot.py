@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.spatial.transform import Rotation
 
 from m2iv_robot.errors import ConfigError
-from m2iv_robot.kinematics import Kinematics
+from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.retarget.conventions import ActionConvention, detect_convention
 from m2iv_robot.retarget.timing import MotionLimits, limits_from
 from m2iv_robot.retarget.warp import ArmAxes
+
+CLEAR_OF_FOLD = 0.04  # of the elbow's range
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ def describe_robot(
     middle = states[0][len(states[0]) // 2]
     limits = limits_from(states, fps, config.speed_margin)
     top = np.concatenate([np.abs(np.diff(state, axis=0)) * fps for state in states]).max(axis=0)
-    moving = moving_columns(kinematics, middle)
-    return RobotModel(kinematics, convention, limits, moving, top, arm_axes(kinematics, middle), fps, config)
+    moving, axes = moving_columns(kinematics, middle), arm_axes(kinematics, middle)
+    kinematics = unfolded(kinematics, middle, axes, moving)
+    return RobotModel(kinematics, convention, limits, moving, top, axes, fps, config)
 
 
 def moving_columns(kinematics: Kinematics, state: Float[np.ndarray, " s"], step: float = 0.5) -> Bool[np.ndarray, " s"]:
@@ -71,6 +74,55 @@ def moving_columns(kinematics: Kinematics, state: Float[np.ndarray, " s"], step:
     probes = np.concatenate([state[None], state + step * np.eye(len(state))])
     poses = kinematics.forward(torch.as_tensor(probes))
     return np.abs(poses[1:] - poses[0]).max(axis=(1, 2)) > 1e-9
+
+
+def unfolded(
+    kinematics: Kinematics, state: Float[np.ndarray, " s"], axes: ArmAxes | None, moving: Bool[np.ndarray, " s"]
+) -> Kinematics:
+    """The arm kept on the side of its stretched pose that it is recorded on, so that its elbow never folds over.
+
+    For an arm of base, three joints in one upright plane, and roll: the middle joint stays clear of where the three
+    can no longer move the tool in all ways of that plane.
+    """
+    columns = np.flatnonzero(moving)
+    if axes is None or len(columns) != 5 or not isinstance(kinematics, JointKinematics):
+        return kinematics
+    elbow, limits = columns[2], kinematics.limits
+    angles = np.linspace(limits.lower[elbow], limits.upper[elbow], 181)
+    states = np.tile(state, (len(angles), 1))
+    states[:, elbow] = angles
+    freedom = np.array([_planar_freedom(kinematics, row, axes, columns[1:4]) for row in states])
+    here = int(np.abs(angles - state[elbow]).argmin())
+    same = np.sign(freedom) == np.sign(freedom[here])
+    clear = CLEAR_OF_FOLD * (angles[-1] - angles[0])
+    lower, upper = limits.lower.copy(), limits.upper.copy()
+    if not same[:here].all():
+        lower[elbow] = min(angles[np.flatnonzero(~same[:here])[-1]] + clear, state[elbow])
+    if not same[here:].all():
+        upper[elbow] = max(angles[here + np.flatnonzero(~same[here:])[0]] - clear, state[elbow])
+    return kinematics.narrowed(lower, upper)
+
+
+def _planar_freedom(
+    kinematics: Kinematics, state: Float[np.ndarray, " s"], axes: ArmAxes, columns: Int[np.ndarray, " 3"]
+) -> float:
+    """Determinant of what three joints do to the tool's distance, height and pitch; 0 where the arm is stretched."""
+    step = 0.1
+    probes = np.tile(state, (7, 1))
+    for number, column in enumerate(columns):
+        probes[1 + 2 * number, column] += step
+        probes[2 + 2 * number, column] -= step
+    poses = kinematics.forward(torch.as_tensor(probes))
+    outward = poses[0, :2, 3] - np.asarray(axes.pivot_xy)
+    outward = np.append(outward / np.linalg.norm(outward), 0.0)
+    across = np.array([-outward[1], outward[0], 0.0])
+    rows = []
+    for number in range(3):
+        plus, minus = poses[1 + 2 * number], poses[2 + 2 * number]
+        moved = plus[:3, 3] - minus[:3, 3]
+        turned = Rotation.from_matrix(plus[:3, :3] @ minus[:3, :3].T).as_rotvec()
+        rows.append([moved @ outward, moved[2], turned @ across])
+    return float(np.linalg.det(np.array(rows)))
 
 
 def arm_axes(kinematics: Kinematics, state: Float[np.ndarray, " s"], step: float = 0.5) -> ArmAxes | None:
