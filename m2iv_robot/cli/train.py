@@ -1,0 +1,72 @@
+"""`m2iv train`: labelled scenes (train.part=store), and the segmenter that learns from them (train.part=segmenter)."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from m2iv_robot.config import parse
+from m2iv_robot.data.clips import SegmentationPairs, collate_pairs
+from m2iv_robot.data.pairs import PairConfig
+from m2iv_robot.data.pseudo_labels import PseudoLabelConfig
+from m2iv_robot.data.simulation import SimulationConfig
+from m2iv_robot.data.stores import StoreConfig, build_store
+from m2iv_robot.errors import ConfigError, DatasetError
+from m2iv_robot.models.checkpoint import initial_segmenter
+from m2iv_robot.models.segmenter import SegmenterConfig
+from m2iv_robot.training import TrainingConfig, train
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """configs/train.yaml: what is trained, on what."""
+
+    part: str = "segmenter"
+    stores: list[str] = field(default_factory=list)
+    store_weights: list[float] = field(default_factory=list)
+    initial: str = "imagenet"
+    output: str = "outputs/training/segmenter"
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise ConfigError(f"train.part: {', '.join(PARTS)} are known, got {self.part!r}")
+
+
+def run(node: DictConfig) -> int:
+    """Do the chosen part; logs where the result is."""
+    config = parse(TrainConfig, node.train, "train")
+    PARTS[config.part](config, node)
+    return 0
+
+
+def run_store(config: TrainConfig, node: DictConfig) -> None:
+    """Build a store of labelled scenes."""
+    outcomes = build_store(
+        parse(StoreConfig, node.store, "store"),
+        parse(PseudoLabelConfig, node.pseudo_labels, "pseudo_labels"),
+        parse(SimulationConfig, node.simulation, "simulation"),
+        Path(config.output),
+    )
+    for outcome, count in outcomes.most_common():
+        logger.info("%5d  %s", count, outcome)
+    logger.info("%s", config.output)
+
+
+def run_segmenter(config: TrainConfig, node: DictConfig) -> None:
+    """Train the segmenter on stores of labelled scenes."""
+    settings = parse(TrainingConfig, node.training, "training")
+    stores = [sorted(Path(folder).glob("*.npz")) for folder in config.stores]
+    if not stores or not all(stores):
+        raise DatasetError(
+            f"train.stores={config.stores}: no scenes there; build them with m2iv train train.part=store"
+        )
+    weights = config.store_weights or [1.0] * len(stores)
+    pairs = SegmentationPairs(stores, weights, parse(PairConfig, node.pairs, "pairs"), settings.seed)
+    model = initial_segmenter(parse(SegmenterConfig, node.segmenter, "segmenter"), config.initial, settings.seed)
+    logger.info("%s", train(model, pairs, collate_pairs, settings, Path(config.output)))
+
+
+PARTS = {"segmenter": run_segmenter, "store": run_store}

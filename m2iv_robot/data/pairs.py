@@ -1,0 +1,277 @@
+"""One training sample of the segmenter: two frames of a labelled scene, varied and hinted as real use would."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from m2iv_robot.data.augmentation import (
+    Sprite,
+    blend,
+    cast_shadow,
+    cut_out,
+    degrade,
+    place,
+    random_framing,
+    random_light,
+    relight,
+    textured_sprite,
+    turned,
+)
+from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
+from m2iv_robot.errors import ConfigError
+
+CLICK_RADIUS_PX = 4  # of the blob that stands for a click, at the network's resolution
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """configs/training/segmenter.yaml (pairs): sizes and how often each variation happens."""
+
+    width: int = 224
+    height: int = 128
+    min_scale: float = 0.6
+    max_scale: float = 1.4
+    new_plate: float = 0.6  # a simulated robot before a real plate
+    pasted_object: float = 0.5  # a scene without an object of its own gets one
+    distractor: float = 0.4
+    rest_scene: float = 0.15  # the pair is the scene before against the scene after
+    damaged_plate: float = 0.5
+    hint: float = 0.3
+    rest: float = 0.5
+    reference: float = 0.65
+
+    def __post_init__(self) -> None:
+        if self.width % 32 or self.height % 32:
+            raise ConfigError(f"pairs: width and height must be multiples of 32, got {self.width}x{self.height}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two frames of a scene on their way to the network."""
+
+    frames: list[UInt8[np.ndarray, "h w 3"]]
+    labels: list[UInt8[np.ndarray, "h w"]]
+    plate: UInt8[np.ndarray, "h w 3"]
+    known: Bool[np.ndarray, "h w"]
+    rest: Bool[np.ndarray, "h w"]
+
+
+def draw_pair(scene: LabelledClip, other: LabelledClip, config: PairConfig, generator: np.random.Generator) -> Pair:
+    """A pair of frames of `scene`; `other` lends textures, objects and its plate."""
+    pair = choose_frames(scene, config, generator)
+    if (scene.labels != UNKNOWN).all() and generator.random() < config.new_plate:
+        pair = before_new_plate(pair, other.plate, generator)
+    if generator.random() < config.distractor:
+        pair = add_distractor(pair, other, generator)
+    has_object = any((labels == OBJECT).sum() >= 12 for labels in pair.labels)
+    if generator.random() < (0.25 if has_object else 1.0) * config.pasted_object:
+        pair = add_object(pair, other, generator)
+    if generator.random() < config.damaged_plate:
+        pair = damage_plate(pair, scene, generator)
+    return pair
+
+
+def choose_frames(scene: LabelledClip, config: PairConfig, generator: np.random.Generator) -> Pair:
+    """Two frames (the first one rather shows the object), or one frame and the scene before against the scene after."""
+    with_object = np.flatnonzero((scene.labels == OBJECT).sum((1, 2)) >= 12)
+    candidates = with_object if len(with_object) and generator.random() < 0.8 else np.arange(len(scene.frames))
+    first, second = int(generator.choice(candidates)), int(generator.integers(len(scene.frames)))
+    start, goal = scene.before_labels == OBJECT, scene.after_labels == OBJECT
+    rest = [start | goal, start, goal][int(generator.integers(3))]
+    if start.any() and goal.any() and generator.random() < config.rest_scene:
+        images, labels = [scene.before, scene.after], [scene.before_labels, scene.after_labels]
+        if generator.random() < 0.5:
+            images, labels = images[::-1], labels[::-1]
+        both = (labels[0] != UNKNOWN) & (labels[1] != UNKNOWN)
+        known = scene.known if generator.random() < 0.5 else both | start | goal
+        return Pair([scene.frames[first], images[0]], [scene.labels[first], labels[0]], images[1], known, rest & False)
+    return Pair(
+        [scene.frames[first], scene.frames[second]],
+        [scene.labels[first], scene.labels[second]],
+        scene.plate,
+        scene.known,
+        rest,
+    )
+
+
+def before_new_plate(pair: Pair, plate: UInt8[np.ndarray, "h w 3"], generator: np.random.Generator) -> Pair:
+    """Robot and object of an exactly labelled pair before another scene, with its own shadows."""
+    shape = pair.plate.shape[:2]
+    plate = cv2.resize(plate, shape[::-1], interpolation=cv2.INTER_AREA)
+    light = random_light(generator, 1.0)
+    softness = float(generator.uniform(0.3, 0.9))
+    frames = []
+    for frame, labels in zip(pair.frames, pair.labels, strict=True):
+        mask = labels != BACKGROUND
+        under = cast_shadow(plate, mask, generator) if generator.random() < 0.6 else plate
+        frames.append(blend(under, relight(frame, light), mask, softness))
+    return Pair(frames, pair.labels, plate, np.ones(shape, bool), pair.rest)
+
+
+def random_sprite(other: LabelledClip, height: int, generator: np.random.Generator) -> Sprite:
+    """The other scene's object, or a thing with some of its texture."""
+    mask = other.before_labels == OBJECT
+    if mask.sum() >= 40 and generator.random() < 0.6:
+        sprite = cut_out(other.before, mask)
+        return turned(sprite, float(np.exp(generator.uniform(-0.5, 0.4))), float(generator.normal(0, 25)))
+    size = height * float(np.exp(generator.uniform(np.log(0.05), np.log(0.3))))
+    return textured_sprite(other.plate, max(int(size), 5), generator)
+
+
+def random_spot(shape: tuple[int, int], generator: np.random.Generator) -> tuple[float, float]:
+    """A place (x, y), rather in the lower part of the picture."""
+    return float(generator.uniform(0.03, 0.97) * shape[1]), float(generator.uniform(0.25, 0.97) * shape[0])
+
+
+def add_distractor(pair: Pair, other: LabelledClip, generator: np.random.Generator) -> Pair:
+    """A thing that lies still: in the plate and, behind robot and object, in both frames."""
+    shape = pair.plate.shape[:2]
+    image, mask = place(random_sprite(other, shape[0], generator), random_spot(shape, generator), shape)
+    plate = blend(pair.plate, image, mask, 0.5)
+    frames = [
+        blend(frame, image, mask & (labels == BACKGROUND), 0.5)
+        for frame, labels in zip(pair.frames, pair.labels, strict=True)
+    ]
+    return Pair(frames, pair.labels, plate, pair.known | mask, pair.rest & ~mask)
+
+
+def held_spot(labels: UInt8[np.ndarray, "h w"], generator: np.random.Generator) -> tuple[float, float] | None:
+    """A place at the robot's low end, where a gripper is likely; None without a robot."""
+    rows, columns = np.nonzero(labels == ACTOR)
+    if len(rows) < 60:
+        return None
+    low = np.flatnonzero(rows >= np.quantile(rows, 0.93))
+    pick = int(generator.choice(low))
+    return float(columns[pick] + generator.normal(0, 2)), float(rows[pick] + generator.uniform(-4, 6))
+
+
+def add_object(pair: Pair, other: LabelledClip, generator: np.random.Generator) -> Pair:
+    """An object of which each frame shows one state: where it started, where it ends, or in the gripper.
+
+    An object that the pair already has is no longer what is asked for: its pixels become unknown.
+    """
+    shape = pair.plate.shape[:2]
+    sprite = random_sprite(other, shape[0], generator)
+    spots = [random_spot(shape, generator) for _ in range(2)]
+    frames, all_labels, rest = [], [], np.zeros(shape, bool)
+    for frame, labels in zip(pair.frames, pair.labels, strict=True):
+        state = int(generator.integers(3))
+        held = held_spot(labels, generator) if state == 2 else None
+        spot = held if held is not None else spots[state % 2]
+        now = turned(sprite, 1.0, float(generator.normal(0, 20))) if held is not None else sprite
+        image, mask = place(now, spot, shape)
+        over = generator.random() < 0.5
+        allowed = (labels != UNKNOWN) | (held is not None) if held is not None and over else labels == BACKGROUND
+        labels = np.where(np.isin(labels, (OBJECT, ACTOR_OR_OBJECT)), UNKNOWN, labels).astype(np.uint8)
+        visible = mask & allowed
+        frames.append(blend(frame, image, visible, 0.5))
+        labels[visible] = OBJECT
+        all_labels.append(labels)
+        if held is None:
+            rest |= mask
+    return Pair(frames, all_labels, pair.plate, pair.known, rest)
+
+
+def damage_plate(pair: Pair, scene: LabelledClip, generator: np.random.Generator) -> Pair:
+    """A plate as pipelines have them: holes where the robot always was, leftovers of things, or none at all."""
+    plate, known = pair.plate.copy(), pair.known.copy()
+    source = int(generator.integers(2))
+    frame, labels = pair.frames[source], pair.labels[source]
+    kind = generator.random()
+    near = (
+        cv2.dilate(np.isin(labels, (ACTOR, ACTOR_OR_OBJECT, UNKNOWN)).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    )
+    window = np.zeros(known.shape, bool)
+    x, y = random_spot(known.shape, generator)
+    reach = generator.uniform(0.1, 0.5) * known.shape[0]
+    window[max(int(y - reach), 0) : int(y + reach), max(int(x - reach), 0) : int(x + reach)] = True
+    if kind < 0.35:
+        mask = near & (window if generator.random() < 0.5 else True)
+        known &= ~mask
+    elif kind < 0.6:
+        mask = (labels == OBJECT) & (generator.random() < 0.8)
+        plate[mask] = frame[mask]
+    elif kind < 0.85:
+        mask = near & window
+        share = generator.uniform(0.3, 1.0)
+        plate[mask] = (plate[mask] * (1 - share) + frame[mask] * share).astype(np.uint8)
+    else:
+        known[:] = False
+    return Pair(pair.frames, pair.labels, plate, known, pair.rest)
+
+
+def drawn_hint(mask: Bool[np.ndarray, "h w"], generator: np.random.Generator) -> UInt8[np.ndarray, "h w"]:
+    """A prompt as a person or a program would give it for `mask`: a click, a box or a rough mask, 0 or 255."""
+    hint = np.zeros(mask.shape, np.uint8)
+    rows, columns = np.nonzero(mask)
+    kind = generator.random()
+    if kind < 0.6:
+        pick = int(generator.integers(len(rows)))
+        cv2.circle(hint, (int(columns[pick]), int(rows[pick])), CLICK_RADIUS_PX, 255, -1)
+    elif kind < 0.8:
+        slack = generator.integers(-2, 4, 4)
+        corners = (columns.min() - slack[0], rows.min() - slack[1]), (columns.max() + slack[2], rows.max() + slack[3])
+        cv2.rectangle(hint, *[tuple(int(value) for value in corner) for corner in corners], 255, -1)
+    else:
+        hint = rough(mask, generator).astype(np.uint8) * 255
+    return hint
+
+
+def rough(mask: Bool[np.ndarray, "h w"], generator: np.random.Generator) -> Bool[np.ndarray, "h w"]:
+    """The mask grown or shrunk and shifted a little."""
+    kernel = np.ones((int(generator.integers(1, 5)),) * 2, np.uint8)
+    change = cv2.dilate if generator.random() < 0.5 else cv2.erode
+    changed = change(mask.astype(np.uint8), kernel)
+    return np.roll(changed if changed.any() else mask, generator.integers(-2, 3, 2), (0, 1)).astype(bool)
+
+
+def to_tensors(pair: Pair, config: PairConfig, generator: np.random.Generator) -> dict[str, Tensor]:
+    """The pair framed, lit, degraded and hinted, as the segmenter's loss reads it (leading axis: the two frames)."""
+    size = (config.width, config.height)
+    matrix = random_framing(pair.plate.shape[:2], size[::-1], (config.min_scale, config.max_scale), generator)
+
+    def framed(image: np.ndarray) -> np.ndarray:
+        return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+    def framed_labels(image: np.ndarray, outside: int) -> np.ndarray:
+        flags = {"flags": cv2.INTER_NEAREST, "borderMode": cv2.BORDER_CONSTANT, "borderValue": outside}
+        return cv2.warpAffine(image.astype(np.uint8), matrix, size, **flags)
+
+    light, soft = random_light(generator, 1.0), 0.25
+    frames = [
+        degrade(relight(relight(framed(frame), light), random_light(generator, soft)), generator)
+        for frame in pair.frames
+    ]
+    plate = relight(framed(pair.plate), light)
+    labels = [framed_labels(each, UNKNOWN) for each in pair.labels]
+    known = framed_labels(pair.known, 0) > 0
+    rest = np.zeros(known.shape, bool)
+    if generator.random() < config.rest and pair.rest.any():
+        rest = rough(framed_labels(pair.rest, 0) > 0, generator)
+    objects = [each == OBJECT for each in labels]
+    hints = [
+        drawn_hint(mask, generator)
+        if mask.sum() >= 12 and generator.random() < config.hint
+        else np.zeros(mask.shape, np.uint8)
+        for mask in objects
+    ]
+    wanted = objects[0].sum() >= 12 and generator.random() < config.reference
+    reference = rough(objects[0], generator) if wanted else objects[0] & False
+
+    def image_tensor(images: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+    both = torch.from_numpy(np.stack([known, known]))[:, None]
+    return {
+        "frame": image_tensor(frames),
+        "plate": image_tensor([plate, plate]) * both,
+        "known": both.to(torch.uint8) * 255,
+        "hint": torch.from_numpy(np.stack(hints))[:, None],
+        "rest": torch.from_numpy(np.stack([rest, rest]))[:, None].to(torch.uint8) * 255,
+        "labels": torch.from_numpy(np.stack(labels)),
+        "reference": torch.from_numpy(reference)[None, None].to(torch.uint8) * 255,
+    }
