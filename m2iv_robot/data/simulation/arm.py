@@ -30,7 +30,8 @@ class Arm:
     opening_to_joint: Callable[[float], float]  # gap between the jaws, m -> gripper joint position
     pitch_rad: Callable[
         [float], float
-    ]  # distance from the axis, m -> how far the gripper tilts outward from straight down
+    ]  # distance from the axis, m -> least outward tilt of the gripper from straight down
+    pitch_max_rad: Callable[[float], float]  # the same, greatest
     read_state: Callable[[mujoco.MjModel, mujoco.MjData], np.ndarray]  # in the dataset's units, by state_names
     action_to_joints: Callable[
         [mujoco.MjModel, mujoco.MjData, np.ndarray], np.ndarray
@@ -57,6 +58,22 @@ def add_tool(
     camera_quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(camera_quaternion, np.ascontiguousarray(axes).reshape(-1))
     body.add_camera(name="wrist", pos=np.array(position) + rotation @ np.array(eye), quat=camera_quaternion, fovy=65)
+
+
+def add_tip(body: mujoco.MjsBody, centre: np.ndarray) -> None:
+    """The part that touches the table, where it slides: a finger that closes must not stick to it."""
+    body.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=centre, size=[0.004, 0, 0], group=3, mass=0.0,
+        contype=0, conaffinity=1, condim=3, friction=[0.05, 0.001, 0.001], priority=1, solref=[0.02, 1],
+    )  # fmt: skip
+
+
+def add_pad(body: mujoco.MjsBody, centre: np.ndarray, half: tuple[float, float, float], quaternion: np.ndarray) -> None:
+    """A box that grips the object, and nothing else."""
+    body.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half, quat=quaternion, group=3, mass=0.0,
+        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.05, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
+    )  # fmt: skip
 
 
 def joint_addresses(model: mujoco.MjModel, names: tuple[str, ...]) -> np.ndarray:

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from m2iv_robot.data.simulation.config import SimulationConfig
-from m2iv_robot.data.simulation.expert import Task, draw_operator, droop, plan_joints, polar
+from m2iv_robot.data.simulation.expert import Task, draw_operator, droop, plan_joints, polar, tilts
 from m2iv_robot.data.simulation.physics import Recorder, Trace, World, carried, held_span
 from m2iv_robot.data.simulation.rendering import Renderer, average_down, pinhole
 from m2iv_robot.data.simulation.scene import Scene, build_scene
@@ -152,17 +152,22 @@ def _draw_task(scene: Scene, config: SimulationConfig, generator: np.random.Gene
         start = _draw_place(scene, start_box, generator)
         goal = _draw_place(scene, goal_box, generator)
         if math.dist(start, goal) >= TRAVEL_MIN_M:
-            return Task(start, _draw_yaw(scene, start, generator), goal)
+            return Task(start, _draw_yaw(scene, start, goal, generator), goal)
     raise ConfigError(
         f"simulation: start and goal region leave no way of {TRAVEL_MIN_M * 100:.0f} cm; widen one of them"
     )
 
 
-def _draw_yaw(scene: Scene, start: tuple[float, float], generator: np.random.Generator) -> float:
-    """A yaw at which the arm can grasp: round things any, others within 35 degrees of the arm's direction."""
+def _draw_yaw(
+    scene: Scene, start: tuple[float, float], goal: tuple[float, float], generator: np.random.Generator
+) -> float:
+    """A yaw at which the arm can grasp: round things any, others within 35 degrees of the arm's direction, 8 where it stretches."""
+    angle, distance = polar(scene.arm, start)
+    tilt = math.degrees(tilts(scene.arm, distance, polar(scene.arm, goal)[1])[0])
+    spread = math.radians(float(np.interp(tilt, (20.0, 60.0), (35.0, 8.0))))
     symmetry = scene.thing.symmetry_rad
-    spread = min(symmetry / 2, math.radians(35)) if symmetry else math.pi
-    return polar(scene.arm, start)[0] + float(generator.uniform(-spread, spread))
+    spread = min(symmetry / 2, spread) if symmetry else math.pi
+    return angle + float(generator.uniform(-spread, spread))
 
 
 def _draw_place(

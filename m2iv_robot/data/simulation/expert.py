@@ -12,6 +12,8 @@ from m2iv_robot.data.simulation.objects import Thing
 from m2iv_robot.data.simulation.scene import Scene
 from m2iv_robot.errors import PlanError
 
+MISS_MAX_M = 0.03  # a hand on its way may be that far from where it was meant to be
+
 
 @dataclass(frozen=True)
 class Task:
@@ -83,7 +85,7 @@ def plan_joints(
         guess, miss = solve_joints(
             scene.model, data, scene.arm, _pose(scene.arm, angle, distance, height, pitch, yaw), guess
         )
-        if miss > 0.015:
+        if miss > MISS_MAX_M:
             raise PlanError(
                 f"start {task.start_xy} or goal {task.goal_xy} is out of reach by {miss * 100:.0f} cm; narrow the region"
             )
@@ -118,7 +120,7 @@ def _pose(arm: Arm, angle: float, distance: float, height: float, pitch: float, 
     down = np.array([0.0, 0.0, -1.0])
     approach = math.sin(pitch) * outward + math.cos(pitch) * down
     upward = math.cos(pitch) * outward - math.sin(pitch) * down
-    jaw = math.cos(yaw) * tangent + math.sin(yaw) * upward
+    jaw = math.cos(yaw) * tangent - math.sin(yaw) * upward
     pose = np.eye(4)
     pose[:3, :3] = tool_rotation(approach, jaw, arm)
     pose[:3, 3] = np.array([arm.pan_axis_x_m, 0, height]) + distance * outward
@@ -140,7 +142,7 @@ def _grasp(
     angle, distance = polar(arm, xy)
     aside = thing.width_m / 2 + operator.clearance_m
     tangential, radial = aside * math.cos(yaw), aside * math.sin(yaw) * math.cos(pitch)
-    return math.atan2(-tangential, distance - radial) + angle, math.hypot(tangential, distance - radial)
+    return math.atan2(-tangential, distance + radial) + angle, math.hypot(tangential, distance + radial)
 
 
 def _nearest_turn(yaw: float, symmetry: float) -> float:
@@ -148,17 +150,20 @@ def _nearest_turn(yaw: float, symmetry: float) -> float:
     return 0.0 if symmetry == 0 else (yaw + symmetry / 2) % symmetry - symmetry / 2
 
 
+def tilts(arm: Arm, start_distance: float, goal_distance: float) -> tuple[float, float]:
+    """How far the gripper tilts at start and goal: alike where both ends allow it, so that the object lands flat."""
+    least = (arm.pitch_rad(start_distance), arm.pitch_rad(goal_distance))
+    return min(max(least), arm.pitch_max_rad(start_distance)), min(max(least), arm.pitch_max_rad(goal_distance))
+
+
 def _waypoints(scene: Scene, task: Task, operator: Operator, home: Float[np.ndarray, " j"]) -> list[_Waypoint]:
     arm, thing = scene.arm, scene.thing
     start_angle, start_distance = polar(arm, task.start_xy)
-    goal_angle, goal_distance = polar(arm, task.goal_xy)
-    # One tilt for both ends sets the object down flat; only where one end allows it.
-    tilt = [arm.pitch_rad(start_distance), arm.pitch_rad(goal_distance)]
-    lowest = min(0.5 * thing.height_m, 0.022)
-    height = max(0.010 + 0.012 * math.sin(max(tilt)), lowest)
-    yaw = (
-        _nearest_turn(task.start_yaw_rad - start_angle, thing.symmetry_rad) * math.cos(tilt[0]) + operator.yaw_error_rad
-    )
+    tilt = tilts(arm, start_distance, polar(arm, task.goal_xy)[1])
+    # The finger tips end 6 mm beyond the tool point and are 16 mm wide.
+    height = max(0.004 + 0.006 * math.cos(tilt[0]) + 0.008 * math.sin(max(tilt)), min(0.5 * thing.height_m, 0.020))
+    turn = _nearest_turn(task.start_yaw_rad - start_angle, thing.symmetry_rad)
+    yaw = math.atan2(math.tan(turn), math.cos(tilt[0])) + operator.yaw_error_rad
     pick = _grasp(arm, thing, operator, task.start_xy, yaw, tilt[0])
     place = _grasp(arm, thing, operator, task.goal_xy, yaw, tilt[1])
     data = mujoco.MjData(scene.model)

@@ -41,13 +41,13 @@ def choose_thing(generator: np.random.Generator, shape: str, shapes: tuple[str, 
     if shape == "cube":
         symmetry = np.pi / 2
     elif shape == "cuboid":
-        length, height, symmetry = width * generator.uniform(1.4, 2.0), width * generator.uniform(0.8, 1.2), np.pi
+        length, height, symmetry = width * generator.uniform(1.4, 2.0), width * generator.uniform(0.85, 1.2), np.pi
     elif shape == "cylinder":
         height = width * generator.uniform(0.9, 1.6)
     elif shape == "bottle":
         height = width * generator.uniform(1.8, 2.3)
     elif shape == "hexagon":
-        height, symmetry = width * generator.uniform(0.7, 1.1), np.pi / 3
+        height, symmetry = width * generator.uniform(0.85, 1.15), np.pi / 3
     elif shape == "cone":
         height = width * generator.uniform(1.0, 1.3)
     return Thing(shape, colour, rgb, width, length, height, float(symmetry))

@@ -9,17 +9,18 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from m2iv_robot.data.simulation.arm import TOOL_SITE, Arm, add_tool, joint_addresses, solve_joints
+from m2iv_robot.data.simulation.arm import TOOL_SITE, Arm, add_pad, add_tip, add_tool, joint_addresses, solve_joints
 from m2iv_robot.data.simulation.meshes import cluster_vertices, read_stl
 from m2iv_robot.errors import ConfigError
 
 ARM_JOINTS = tuple(f"robot:panda0_joint{number}" for number in range(1, 8))
 FINGERS = ("robot:panda0_finger_joint1", "robot:panda0_finger_joint2")
 STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)  # N m/rad
-FINGER_STIFFNESS = 500.0  # N/m
+FINGER_STIFFNESS = 3000.0  # N/m
 FINGER_TRAVEL_M = 0.04
 SQUEEZE_M = 0.008  # a closing hand pushes on, as Franka's force-controlled grasp does
 LAG_S = 0.05
+TOOL_HEIGHT_M = 0.252  # on the last link: between the finger tips, 6 mm above their ends
 
 
 def assets_folder() -> Path:
@@ -56,8 +57,7 @@ def build(generator: np.random.Generator) -> mujoco.MjSpec:
             dark = geom.meshname == "finger_viz"
             geom.rgba = [0.25, 0.25, 0.27, 1] if dark else [shade, shade, shade, 1]
         else:
-            geom.contype, geom.conaffinity, geom.condim, geom.group = 2, 3, 6, 3
-            geom.friction, geom.margin = [1.5, 0.05, 0.001], 0.0
+            spec.delete(geom)  # finger balls: a box holds an object better
     for mesh in spec.meshes:
         vertices, faces = _light_mesh(folder / "meshes" / mesh.file, 0.005)
         mesh.file = ""
@@ -68,7 +68,10 @@ def build(generator: np.random.Generator) -> mujoco.MjSpec:
 
 def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
     turned = Rotation.from_euler("z", -45, degrees=True).as_matrix()
-    add_tool(spec.body("panda0_link7"), (0.0, 0.0, 0.210), turned, eye=(0.075, 0.0, -0.14))
+    add_tool(spec.body("panda0_link7"), (0.0, 0.0, TOOL_HEIGHT_M), turned, eye=(0.075, 0.0, -0.14))
+    for finger, side in (("panda0_leftfinger", 1), ("panda0_rightfinger", -1)):
+        add_pad(spec.body(finger), np.array([0, side * 0.006, 0.0735]), (0.010, 0.006, 0.019), np.array([1.0, 0, 0, 0]))
+        add_tip(spec.body(finger), np.array([0, side * 0.006, 0.0865]))
     for body in spec.bodies:
         body.gravcomp = 1.0 if body.name.startswith("panda0") else 0.0
     for name, stiffness in zip((*ARM_JOINTS, *FINGERS), (*STIFFNESS, FINGER_STIFFNESS, FINGER_STIFFNESS), strict=True):
@@ -79,14 +82,15 @@ def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
 
 
 def read_state(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """X y z of the point between the finger tips (m), roll pitch yaw (rad, fixed axes), gripper 0 (open) .. 1."""
+    """X y z of the point between the finger tips (m), roll pitch yaw (rad, fixed axes, roll from 0), gripper 0 (open) .. 1."""
     site = data.site(TOOL_SITE)
     opening = data.qpos[joint_addresses(model, FINGERS)].mean() / FINGER_TRAVEL_M
     return np.concatenate([site.xpos, _angles(site.xmat.reshape(3, 3)), [1.0 - float(np.clip(opening, 0, 1))]])
 
 
 def _angles(rotation: np.ndarray) -> np.ndarray:
-    return Rotation.from_matrix(rotation).as_euler("xyz")
+    roll, pitch, yaw = Rotation.from_matrix(rotation).as_euler("xyz")
+    return np.array([roll % (2 * np.pi), pitch, yaw])  # a hand that points down has a roll of pi: no jumps there
 
 
 def joints_to_action(model: mujoco.MjModel, joints: np.ndarray) -> np.ndarray:
@@ -125,6 +129,7 @@ PANDA = Arm(
     build=build,
     opening_to_joint=lambda gap_m: min(gap_m / 2, FINGER_TRAVEL_M),
     pitch_rad=lambda distance_m: 0.0,
+    pitch_max_rad=lambda distance_m: 0.0,
     read_state=read_state,
     action_to_joints=action_to_joints,
     joints_to_action=joints_to_action,

@@ -8,7 +8,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from m2iv_robot.data.simulation.arm import Arm, add_tool, joint_addresses, joint_limits
+from m2iv_robot.data.simulation.arm import Arm, add_pad, add_tip, add_tool, joint_addresses, joint_limits
 from m2iv_robot.data.simulation.meshes import cluster_vertices, read_stl
 from m2iv_robot.errors import ConfigError
 
@@ -29,6 +29,7 @@ PRINT_COLOURS = (
 # centre x y z and half sizes, m, read off the meshes' inner faces.
 FIXED_PADS = (((-0.0135, 0.0, -0.0955), (0.005, 0.008, 0.0105)), ((-0.0165, 0.0, -0.066), (0.005, 0.010, 0.019)))
 MOVING_PADS = (((0.0275, 0.0, -0.0905), (0.005, 0.008, 0.0155)), ((0.0235, 0.0, -0.062), (0.005, 0.010, 0.012)))
+FIXED_TIP, MOVING_TIP = (-0.0115, 0.0, -0.0990), (0.0275, 0.0, -0.0985)
 TOOL_POSITION_M = (-0.0079, -0.000218121, -0.0981274)  # gripper_frame_link of the URDF
 PARALLEL_RAD = 0.2
 PARALLEL_GAP_M = 0.031
@@ -86,18 +87,11 @@ def _add_pads(spec: mujoco.MjSpec) -> None:
     mujoco.mju_mat2Quat(quaternion, to_jaw.reshape(-1))
     shift = jaw.xmat.reshape(3, 3).T @ (gripper.xpos - jaw.xpos)
     for centre, half in FIXED_PADS:
-        _add_pad(spec.body("gripper"), np.array(centre), half, np.array([1.0, 0, 0, 0]))
+        add_pad(spec.body("gripper"), np.array(centre), half, np.array([1.0, 0, 0, 0]))
     for centre, half in MOVING_PADS:
-        _add_pad(spec.body("moving_jaw_so101_v1"), to_jaw @ np.array(centre) + shift, half, quaternion)
-
-
-def _add_pad(
-    body: mujoco.MjsBody, centre: np.ndarray, half: tuple[float, float, float], quaternion: np.ndarray
-) -> None:
-    body.add_geom(
-        type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half, quat=quaternion, group=3, mass=0.0,
-        contype=2, conaffinity=3, condim=6, friction=[1.5, 0.05, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
-    )  # fmt: skip
+        add_pad(spec.body("moving_jaw_so101_v1"), to_jaw @ np.array(centre) + shift, half, quaternion)
+    add_tip(spec.body("gripper"), np.array(FIXED_TIP))
+    add_tip(spec.body("moving_jaw_so101_v1"), to_jaw @ np.array(MOVING_TIP) + shift)
 
 
 def _set_servos(spec: mujoco.MjSpec) -> None:
@@ -116,6 +110,11 @@ def opening_to_joint(gap_m: float) -> float:
 def pitch_rad(distance_m: float) -> float:
     """The gripper tilts outward, most where the arm has to stretch and a little where it has to fold."""
     return math.radians(float(np.interp(distance_m, (0.12, 0.20, 0.40), (20.0, 15.0, 60.0))))
+
+
+def pitch_max_rad(distance_m: float) -> float:
+    """How far the gripper can tilt outward before the elbow has to fold more than it can."""
+    return math.radians(float(np.interp(distance_m, (0.12, 0.22), (22.0, 60.0))))
 
 
 def _to_units(model: mujoco.MjModel, joints: np.ndarray) -> np.ndarray:
@@ -148,7 +147,7 @@ SO101 = Arm(
     state_names=tuple(f"{joint}.pos" for joint in (*ARM_JOINTS, "gripper")),
     arm_joints=ARM_JOINTS,
     gripper_joints=("gripper",),
-    home_rad=(0.0, -1.5, 1.4, 0.9, 1.57),
+    home_rad=(0.0, -1.45, 0.71, 1.49, 1.57),
     jaw_axis=(-1.0, 0.0, 0.0),
     one_jaw_moves=True,
     pan_axis_x_m=0.0388353,
@@ -157,6 +156,7 @@ SO101 = Arm(
     build=build,
     opening_to_joint=opening_to_joint,
     pitch_rad=pitch_rad,
+    pitch_max_rad=pitch_max_rad,
     read_state=read_state,
     action_to_joints=action_to_joints,
     joints_to_action=joints_to_action,
