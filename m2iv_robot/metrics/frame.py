@@ -4,7 +4,7 @@ A region is a mask per frame, made from the real clip's masks (`moving_region`),
 Every function gives one number per clip; it is NaN where the clip's region is empty.
 
 SSIM comes from scikit-image rather than torchmetrics: its map, which a region needs, is a documented result with the
-window of the original paper, and it stands on NumPy and SciPy, which are here anyway. It runs on the CPU, 0.01 s a frame.
+window of the original paper, and it stands on NumPy and SciPy, which are here anyway. On the CPU, 0.01 s a frame.
 """
 
 import torch
