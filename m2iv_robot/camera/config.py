@@ -19,7 +19,7 @@ class CameraConfig:
     focal_spread: float = 0.5  # how far off that may be, as a ratio's logarithm
     pixel_sigma: float = 1.5  # noise of a tracked point
     offset_sigma_m: float = 0.02  # how far the fingertips may be from where the robot's configuration has them
-    grasp_spread_m: float = 0.01  # where in the gripper the object's centre lies, from episode to episode
+    grasp_spread_m: float = 0.02  # how far the object's centre moves in the gripper from grasp to grasp, at most
     min_points: int = 12
     min_extent_m: float = 0.04  # the second largest extent of the tool's path
     max_residual_px: float = 6.0  # median, above it the fit is refused

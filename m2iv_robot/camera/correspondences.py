@@ -17,6 +17,7 @@ from m2iv_robot.types import EpisodePhases, MaskTrajectory
 LEAST_AREA_PX = 6  # of an object's mask, for an image 320 wide
 LEAST_VISIBLE = 0.35  # share of the object's usual area; below, its centre is anywhere
 REST_FRAMES = 60  # looked at before a grasp and after a release, at most
+HELD_FRAMES = 60  # of a grasp that are looked at; neighbours say the same
 SETTLE_S = 0.5  # after the fingers open
 PUSH_SHARE = 0.15  # of the object's size: how far closing fingers push it and opening ones leave it
 NEAR_FRAMES = 1  # of a contact, in which the held object is looked at again
@@ -100,12 +101,13 @@ def held_centres(
 ) -> tuple[list[int], list[Float[np.ndarray, "2"]], list[float]]:
     """Frames in which enough of the held object is seen, where its whole centre is, and how sure that is."""
     frames, pixels, sigma = [], [], []
-    for frame in range(phase.grasp, phase.release):
+    count = min(HELD_FRAMES, phase.release - phase.grasp)
+    for frame in np.linspace(phase.grasp, phase.release - 1, count).round().astype(int):
         visible = masks.object[frame].cpu().numpy()
         if visible.sum() < max(LEAST_VISIBLE * clear.area, least_area(visible.shape[1])):
             continue
         centre, misfit = whole_centre(visible, masks.actor[frame].cpu().numpy(), clear.outline)
-        frames.append(frame)
+        frames.append(int(frame))
         pixels.append(centre)
         sigma.append(float(np.hypot(config.pixel_sigma, 0.3 * min(misfit, 1.0) * np.sqrt(clear.area))))
     return frames, pixels, sigma

@@ -6,88 +6,22 @@ import logging
 import cv2
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import OptimizeResult, least_squares
+from scipy.optimize import OptimizeResult
 from scipy.spatial.transform import Rotation
 
 from m2iv_robot.camera.config import CameraConfig
 from m2iv_robot.camera.pinhole import Camera
-from m2iv_robot.camera.records import OBJECT, CameraFit, Correspondences
+from m2iv_robot.camera.problem import POSE, FitProblem
+from m2iv_robot.camera.records import CameraFit, Correspondences
 from m2iv_robot.camera.uncertainty import table_sigma_m
 from m2iv_robot.errors import CameraError
 
 logger = logging.getLogger(__name__)
 
-POSE = 7  # log focal, rotation vector, translation
 START_FOCALS = (0.4, 0.6, 0.8, 1.1, 1.6)  # share of the width
-BEHIND_PX = 1e3
+SPREAD_SHARES = (0.1, 0.25, 0.5, 1.0)  # of the configured grasp_spread_m
 RANSAC_PX = 8.0  # for an image 320 wide; the offset of the tracked point is not known yet
 SWEEP_ADVICE = "record a sweep: the empty gripper moved about in view, near and far, low and high, for a minute"
-
-
-@dataclasses.dataclass(frozen=True)
-class FitProblem:
-    """Everything the residual needs, and where each unknown sits in the parameter vector."""
-
-    data: Correspondences
-    size: tuple[int, int]  # width, height
-    offset_prior_m: Float[np.ndarray, " 3"]
-    config: CameraConfig
-    groups: tuple[int, ...]  # whose offsets may differ; empty: one offset for all
-
-    def camera(self, unknowns: Float[np.ndarray, " p"]) -> Camera:
-        """The camera that a parameter vector stands for."""
-        rotation = Rotation.from_rotvec(unknowns[1:4]).as_matrix()
-        return Camera(float(np.exp(unknowns[0])), *self.size, rotation, unknowns[4:7].copy())
-
-    def offsets(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "k 3"]:
-        """Rows: object (common), tip, then the difference of every group."""
-        return unknowns[POSE:].reshape(-1, 3)
-
-    def points_m(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "n 3"]:
-        """Where the tracked points are, base frame."""
-        rows = self.offsets(unknowns)
-        offset = rows[self.data.kind]
-        if self.groups:
-            place = np.searchsorted(self.groups, self.data.group)
-            offset = offset + np.where(self.data.kind[:, None] == OBJECT, rows[2:][place], 0.0)
-        return np.einsum("nij,nj->ni", self.data.poses[:, :3, :3], offset) + self.data.poses[:, :3, 3]
-
-    def residual_px(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "n 2"]:
-        """Observed - projected; large and constant for a point behind the camera."""
-        pixels = self.camera(unknowns).project(self.points_m(unknowns))
-        return np.nan_to_num(self.data.pixels - pixels, nan=BEHIND_PX)
-
-    def residuals(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, " r"]:
-        """Pixel residuals, then what is known beforehand, all in units of their spread."""
-        pixels = self.residual_px(unknowns) / self.data.sigma_px[:, None]
-        rows = self.offsets(unknowns)
-        usual = np.log(self.config.focal_usual * self.size[0])
-        return np.concatenate(
-            [
-                pixels.ravel(),
-                [(unknowns[0] - usual) / self.config.focal_spread],
-                ((rows[:2] - self.offset_prior_m) / self.config.offset_sigma_m).ravel(),
-                (rows[2:] / self.config.grasp_spread_m).ravel(),
-            ]
-        )
-
-    def robust(self, squares: Float[np.ndarray, " r"]) -> Float[np.ndarray, "3 r"]:
-        """Cauchy loss with its derivatives for the pixels (both coordinates of one share its weight), none beyond.
-
-        Source: scipy.optimize.least_squares, argument `loss`.
-        """
-        count = 2 * len(self.data)
-        both = np.repeat(squares[:count].reshape(-1, 2).mean(1), 2) / 4
-        loss = np.stack([squares, np.ones_like(squares), np.zeros_like(squares)])
-        loss[0, :count] = 4 * np.log1p(both)
-        loss[1, :count] = 1 / (1 + both)
-        return loss
-
-    def solve(self, start: Float[np.ndarray, " p"], max_evaluations: int = 200) -> OptimizeResult:
-        """Nearest minimum of the robust error."""
-        return least_squares(
-            self.residuals, start, loss=self.robust, x_scale="jac", max_nfev=max_evaluations, method="trf"
-        )
 
 
 def fit_camera(
@@ -114,12 +48,29 @@ def fit_camera(
     if not candidates:
         raise CameraError(f"no camera pose explains the {len(data)} points; {SWEEP_ADVICE}")
     best = min(candidates, key=lambda result: result.cost)
-    groups = tuple(int(group) for group in np.unique(data.group))
-    problem = dataclasses.replace(problem, groups=groups)
-    result = problem.solve(np.concatenate([best.x, np.zeros(3 * len(groups))]))
+    problem, result = let_groups_differ(problem, best.x)
     fit = summarise(problem, result)
     check_fit(fit, data, config)
     return fit
+
+
+def let_groups_differ(problem: FitProblem, start: Float[np.ndarray, " p"]) -> tuple[FitProblem, OptimizeResult]:
+    """Fit with an offset for every grasp; how far these may spread is what makes the pixels most probable.
+
+    Compares the evidence of each spread, up to the configured one, in Laplace's approximation.
+    Source: MacKay 1992, "Bayesian Interpolation", section 4.
+    """
+    groups = tuple(int(group) for group in np.unique(problem.data.group))
+    tries = []
+    for share in SPREAD_SHARES:
+        config = dataclasses.replace(problem.config, grasp_spread_m=share * problem.config.grasp_spread_m)
+        tried = dataclasses.replace(problem, config=config, groups=groups)
+        result = tried.solve(np.concatenate([start, np.zeros(3 * len(groups))]))
+        _, volume = np.linalg.slogdet(result.jac.T @ result.jac)
+        surprise = result.cost + 3 * len(groups) * np.log(config.grasp_spread_m) + volume / 2
+        tries.append((surprise, tried, result))
+    _, chosen, result = min(tries, key=lambda entry: entry[0])
+    return chosen, result
 
 
 def check_spread(data: Correspondences, config: CameraConfig) -> None:
