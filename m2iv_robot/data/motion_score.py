@@ -64,7 +64,7 @@ def _path_length_px(mask: Bool[Tensor, "t h w"]) -> float:
     return float(steps[seen[1:] & seen[:-1]].sum())
 
 
-def _small_grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
+def _small_grey(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "small_h small_w"]:
     height, width = frame.shape[:2]
     grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
     if width <= FLOW_WIDTH_PX:

@@ -75,10 +75,11 @@ def contents(root: Path) -> list:
 
 
 def chosen_moments(events: list[str]) -> list[int]:
-    """Every rename (the commits), and others spread over the run and its last part."""
+    """Every commit (a rename out of the folder for unfinished work), moments after some, and a spread over the rest."""
     renames = [number for number, event in enumerate(events) if event.startswith("os.rename")]
-    spread = [len(events) * share // 6 for share in range(1, 6)]
-    return sorted({*renames, renames[-1] + 1, *spread})
+    commits = [number for number in renames if "/work/" not in events[number].rpartition(" ")[2]]
+    spread = [len(events) * share // 5 for share in range(1, 5)]
+    return sorted({0, *commits, commits[2] + 1, commits[-1] + 1, *spread})
 
 
 def test_a_writer_killed_at_any_moment_is_continued_to_the_same_dataset(write, tmp_path):

@@ -10,8 +10,9 @@ import signal
 import sys
 from pathlib import Path
 
+import datasets.io.parquet  # noqa: F401 (this and the next: imported before the fork)
 import torch
-from lerobot.datasets import aggregate, lerobot_dataset  # noqa: F401 (imported before the fork)
+from lerobot.datasets import aggregate, lerobot_dataset  # noqa: F401
 
 from m2iv_robot.data.lerobot_io import (
     DatasetConfig,
