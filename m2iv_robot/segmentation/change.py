@@ -5,12 +5,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
+from scipy import ndimage
 
 from m2iv_robot.segmentation.states import States, distance, is_shadow
 from m2iv_robot.types import EpisodePhases
 
 HISTOGRAM_EDGES = (np.linspace(0, 100, 9), np.linspace(-85, 85, 18), np.linspace(-85, 85, 18))
 MAX_COLOUR_SEEDS = 12  # places whose colours are looked for elsewhere
+WHOLE_SHARE = 0.75  # of the best score that a move of a larger thing around it needs
+COLOURS_PER_PLACE = 3  # that a place of several touching things is cut into
 EDGE_GROWTH_PX = 3  # an object may reach so far beyond the pixels that clearly turned
 
 
@@ -62,10 +65,30 @@ def find_places(
     for mask in (turned, turned & ~shaded, turned & ~shaded & ~like_before, turned & ~shaded & ~like_after):
         add(mask)
     for place in sorted(places, key=lambda place: -place.area_px)[:MAX_COLOUR_SEEDS]:
+        for state in (states.before, states.after):
+            for mask in colour_parts(state, place.region & turned):
+                add(mask)
+    for place in sorted(places, key=lambda place: -place.area_px)[: 2 * MAX_COLOUR_SEEDS]:
         left, came = common_colours(place.colours_before, 0.9), common_colours(place.colours_after, 0.9)
         add(turned & lookup(left, states.after) & ~lookup(left, states.before))
         add(turned & lookup(came, states.before) & ~lookup(came, states.after))
     return places
+
+
+def colour_parts(state: Float32[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+    """A region cut into its main colours (k-means): things of different colour that touch each other."""
+    colours = state[region]
+    if len(colours) < 3 * COLOURS_PER_PLACE:
+        return []
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 10, 1.0)
+    cv2.setRNGSeed(0)
+    _, labels, _ = cv2.kmeans(colours, COLOURS_PER_PLACE, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    masks = []
+    for label in range(COLOURS_PER_PLACE):
+        mask = np.zeros_like(region)
+        mask[region] = labels[:, 0] == label
+        masks.append(mask)
+    return masks
 
 
 def parts(mask: Bool[np.ndarray, "h w"], min_area_px: int) -> list[Bool[np.ndarray, "h w"]]:
@@ -124,11 +147,21 @@ def from_bytes(image: np.ndarray) -> Float32[np.ndarray, "*b 3"]:
 
 def histogram(colours: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "l a b"]:
     """Smoothed, normalised counts of Lab colours."""
-    counts = np.histogramdd(colours, HISTOGRAM_EDGES)[0].astype(np.float32)
-    kernel = np.array([0.25, 0.5, 0.25], np.float32)
+    shape = tuple(len(edges) - 1 for edges in HISTOGRAM_EDGES)
+    flat = np.ravel_multi_index(bins(colours), shape)
+    counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float32)
     for axis in range(3):
-        counts = np.apply_along_axis(np.convolve, axis, counts, kernel, mode="same")
-    return (counts / max(counts.sum(), 1e-6)).astype(np.float32)
+        counts = ndimage.convolve1d(counts, np.array([0.25, 0.5, 0.25], np.float32), axis=axis, mode="nearest")
+    return counts / max(float(counts.sum()), 1e-6)
+
+
+def bins(colours: Float32[np.ndarray, "*n 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The histogram cell of each colour."""
+    cells = []
+    for axis, edges in enumerate(HISTOGRAM_EDGES):
+        cell = ((colours[..., axis] - edges[0]) / (edges[1] - edges[0])).astype(np.int64)
+        cells.append(np.clip(cell, 0, len(edges) - 2))
+    return tuple(cells)
 
 
 def overlap(first: Float32[np.ndarray, "l a b"], second: Float32[np.ndarray, "l a b"]) -> float:
@@ -147,11 +180,7 @@ def common_colours(table: Float32[np.ndarray, "l a b"], share: float) -> Bool[np
 
 def lookup(table: Shaped[np.ndarray, "l a b"], colours: Float32[np.ndarray, "*n 3"]) -> Shaped[np.ndarray, " *n"]:
     """The histogram's value at each colour."""
-    index = tuple(
-        np.clip(np.digitize(colours[..., axis], edges) - 1, 0, len(edges) - 2)
-        for axis, edges in enumerate(HISTOGRAM_EDGES)
-    )
-    return table[index]
+    return table[bins(colours)]
 
 
 def best_moves(starts: list[Place], goals: list[Place], held: EpisodePhases | None, slack: float) -> list[Move]:
@@ -168,7 +197,23 @@ def best_moves(starts: list[Place], goals: list[Place], held: EpisodePhases | No
             score = pair_score(start, goal, held, slack)
             if score > 0:
                 moves.append(Move(start, goal, score))
-    return sorted(moves, key=lambda move: -move.score)
+    return whole_first(sorted(moves, key=lambda move: -move.score))
+
+
+def whole_first(moves: list[Move]) -> list[Move]:
+    """The same moves, but first the largest that contains the best one and is nearly as good: not a part of a thing."""
+    if not moves:
+        return moves
+    best = moves[0]
+
+    def holds(move: Move) -> bool:
+        pairs = ((move.start.region, best.start.region), (move.goal.region, best.goal.region))
+        no_shadow = max(move.start.shaded, move.goal.shaded) < max(best.start.shaded, best.goal.shaded) + 0.1
+        return no_shadow and all((outer & inner).sum() > 0.85 * inner.sum() for outer, inner in pairs)
+
+    near = [move for move in moves if move.score > WHOLE_SHARE * best.score and holds(move)]
+    whole = max(near, key=lambda move: move.start.area_px + move.goal.area_px)
+    return [whole, *(move for move in moves if move is not whole)]
 
 
 def pair_score(start: Place, goal: Place, held: EpisodePhases | None, slack: float) -> float:
@@ -176,12 +221,12 @@ def pair_score(start: Place, goal: Place, held: EpisodePhases | None, slack: flo
     colours = overlap(start.colours_before, goal.colours_after)
     ratio = min(start.area_px, goal.area_px) / max(start.area_px, goal.area_px)
     size = min(1.0, ratio / 0.45)
-    foreign = np.sqrt(start.foreign_before * (1 - goal.foreign_before)) / 0.6
+    foreign = is_there(start.foreign_before) * is_there(1 - goal.foreign_before)
     moved = np.linalg.norm(start.centre_px - goal.centre_px) / np.sqrt(max(start.area_px, goal.area_px))
     solid = 1 - 0.8 * max(start.shaded, goal.shaded)
     large = min(start.area_px, goal.area_px) / (min(start.area_px, goal.area_px) + 0.001 * start.region.size)
-    other = 1 - 0.7 * max(start.actor_before, goal.actor_after)
-    score = colours * size * min(foreign, 1.0) ** 2 * (1 - np.exp(-2 * moved)) * other * large * solid
+    other = 1 - 0.9 * max(start.actor_before, goal.actor_after)
+    score = colours * size * foreign * (1 - np.exp(-2 * moved)) * other * large * solid
     if held is not None:
         score *= in_time(start, goal, held, slack)
     elif (goal.last_before + goal.first_after) - (start.last_before + start.first_after) < 2 * slack:
@@ -189,12 +234,17 @@ def pair_score(start: Place, goal: Place, held: EpisodePhases | None, slack: flo
     return float(score)
 
 
+def is_there(foreign: float) -> float:
+    """0 where a state looks like the scene continued, 1 where it looks like a thing in front of it."""
+    return float(np.clip((foreign - 0.35) / 0.3, 0, 1))
+
+
 def in_time(start: Place, goal: Place, held: EpisodePhases, slack: float) -> float:
     """1 where the start turned at the grasp and the goal at the release, 0 where both the other way round."""
     span = held.release - held.grasp + 2 * slack
     late = max(start.last_before - held.grasp - slack, 0) / span
     early = max(held.release - goal.first_after - slack, 0) / span
-    return float(np.clip(1 - late, 0, 1) * np.clip(1 - early, 0, 1))
+    return float((np.clip(1 - late, 0, 1) * np.clip(1 - early, 0, 1)) ** 2)
 
 
 def outline(

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from m2iv_robot.background import spread
 from m2iv_robot.errors import ConfigError, PromptError, SegmentationError
 from m2iv_robot.masks import resize, trajectory
 from m2iv_robot.segmentation import Prompt
@@ -33,7 +32,7 @@ from m2iv_robot.segmentation.states import (
     is_shadow,
     lab_video,
     passing_colours,
-    settled,
+    usual_scene,
 )
 from m2iv_robot.segmentation.tracking import (
     FOREGROUND_COLOUR,
@@ -125,17 +124,18 @@ class MotionSegmenter:
     ) -> tuple[States, Move, Float32[np.ndarray, "l a b"]]:
         """The states of the scene, the best move in it, and the actor's colours."""
         slack = max(2.0, self.config.slack_s * fps)
-        usual = settled(video[spread(len(video), 40)], np.ones(len(spread(len(video), 40))))
+        usual = usual_scene(video)
         best = None
         for span in spans_to_try(len(video), phases):
+            colours = histogram(passing_colours(video, usual, span))
+            robot = common_colours(colours, 0.85)
             states = find_states(video, span)
-            colours = histogram(passing_colours(video, states, usual))
             held = span if phases else None
             among = np.ones(states.changed.shape, bool)
             if held is not None:
                 among = (states.last_before <= held.release + slack) & (states.first_after >= held.grasp - slack)
             min_area = max(12, round(self.config.min_object_share * among.size))
-            places = find_places(states, among, common_colours(colours, 0.85), min_area)
+            places = find_places(states, among, robot, min_area)
             moves = best_moves(places, places, held, slack)
             if prompt[0] is not None:
                 moves = asked_for(moves, prompt[0], prompt[1], len(video))
@@ -153,7 +153,7 @@ class MotionSegmenter:
 def spans_to_try(length: int, phases: tuple[EpisodePhases, ...]) -> list[EpisodePhases]:
     """From the first grasp to the last release where they are known, else some guesses."""
     if not phases:
-        shares = ((0.4, 0.6), (0.2, 0.6), (0.4, 0.8), (0.2, 0.8))
+        shares = ((0.4, 0.6), (0.2, 0.6), (0.4, 0.8))
         return [EpisodePhases(max(3, round(length * a)), min(length - 3, round(length * b))) for a, b in shares]
     releases = [phase.release for phase in phases if phase.release <= length - 4] or [length - 4]
     grasp = min(max(phases[0].grasp, 4), length - 5)
@@ -214,8 +214,7 @@ def scene_without(
     video: Float32[np.ndarray, "t h w 3"], states: States, found: Found, plate: Plate | None
 ) -> Float32[np.ndarray, "h w 3"]:
     """The scene without actor and object: the usual colours, and at the object's places those without it."""
-    chosen = spread(len(video), 40)
-    scene = settled(video[chosen], np.ones(len(chosen)))
+    scene = usual_scene(video)
     kernel = np.ones((5, 5), np.uint8)
     start, goal = (cv2.dilate(mask.astype(np.uint8), kernel) > 0 for mask in (found.start, found.goal))
     scene[start] = states.after[start]

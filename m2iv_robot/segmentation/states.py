@@ -17,7 +17,9 @@ from m2iv_robot.types import EpisodePhases
 SAME_COLOUR = 7.0  # Lab distance within which two samples of a pixel are one settled value
 CHANGED_COLOUR = 9.0  # Lab distance from which two settled values are different things
 MIN_PURITY = 0.9  # share of settled samples that must be in the right order around the moment of change
-FRAMES_PER_STATE = 28  # sampled for each settled value
+FRAMES_PER_STATE = 20  # sampled for each settled value
+DARKEST_SHADOW = 0.5  # of L + 16: an eighth of the light
+USUAL_FRAMES = 28  # sampled for the whole episode
 NEAR_EVENT_WEIGHT = 0.4  # of samples close to the grasp or the release, where the robot hovers
 
 
@@ -63,9 +65,8 @@ def distance(first: Float32[np.ndarray, "*b h w 3"], second: Float32[np.ndarray,
 def settled(samples: Float32[np.ndarray, "n h w 3"], weights: Float[np.ndarray, " n"]) -> Float32[np.ndarray, "h w 3"]:
     """The colour that most (weighted) samples of each pixel agree on: the mode, then the mean around it."""
     count, height, width, _ = samples.shape
-    votes = np.zeros((count, height, width), np.float32)
+    votes = np.repeat(weights.astype(np.float32), height * width).reshape(count, height, width)
     for i in range(count):
-        votes[i] += weights[i]
         for j in range(i + 1, count):
             same = distance(samples[i], samples[j]) < SAME_COLOUR
             votes[i] += weights[j] * same
@@ -73,22 +74,34 @@ def settled(samples: Float32[np.ndarray, "n h w 3"], weights: Float[np.ndarray, 
     winner = votes.argmax(0)
     mode = np.take_along_axis(samples, winner[None, :, :, None], 0)[0]
     total, number = np.zeros_like(mode), np.zeros((height, width), np.float32)
-    for sample, weight in zip(samples, weights, strict=True):
-        close = weight * (distance(sample, mode) < SAME_COLOUR)
+    for sample, own in zip(samples, weights, strict=True):
+        close = own * (distance(sample, mode) < SAME_COLOUR)
         total += sample * close[..., None]
         number += close
     return (total / np.maximum(number, 1e-6)[..., None]).astype(np.float32)
 
 
+def usual_scene(video: Float32[np.ndarray, "t h w 3"]) -> Float32[np.ndarray, "h w 3"]:
+    """Each pixel's most frequent colour over the whole episode."""
+    chosen = spread(len(video), USUAL_FRAMES)
+    return settled(video[chosen], np.ones(len(chosen)))
+
+
 def find_states(video: Float32[np.ndarray, "t h w 3"], held: EpisodePhases) -> States:
-    """The scene before `held.grasp` and after `held.release`, and when each pixel turned."""
+    """The scene before `held.grasp` and after `held.release`, and when each pixel turned.
+
+    Frames close to the grasp and the release count less: the robot hovers over the object.
+    """
     length = video.shape[0]
     early = np.array(spread(held.grasp, FRAMES_PER_STATE))
     late = held.release + np.array(spread(length - held.release, FRAMES_PER_STATE))
-    early_weights = np.where(early > 0.75 * held.grasp, NEAR_EVENT_WEIGHT, 1.0)
-    late_weights = np.where(late < held.release + 0.25 * (length - held.release), NEAR_EVENT_WEIGHT, 1.0)
-    before, after = settled(video[early], early_weights), settled(video[late], late_weights)
-    return order_in_time(video, before, after)
+    near_grasp = early > 0.75 * held.grasp
+    near_release = late < held.release + 0.25 * (length - held.release)
+    values = []
+    for chosen, near in ((early, near_grasp), (late, near_release)):
+        weights = np.where(near, NEAR_EVENT_WEIGHT, 1.0)
+        values.append(settled(video[chosen], weights))
+    return order_in_time(video, values[0], values[1])
 
 
 def order_in_time(
@@ -118,22 +131,33 @@ def order_in_time(
     )
 
 
-def passing_colours(
-    video: Float32[np.ndarray, "t h w 3"], states: States, usual: Float32[np.ndarray, "h w 3"]
-) -> Float32[np.ndarray, "n 3"]:
-    """Colours of what passes by: unlike the usual scene, where nothing settled differently before or after.
+def passing(
+    video: Float32[np.ndarray, "t h w 3"], usual: Float32[np.ndarray, "h w 3"], index: int, step: int
+) -> Bool[np.ndarray, "h w"]:
+    """What moves in a frame: unlike the usual scene (or its shadow), and unlike some frames earlier or later."""
+    frame = video[index]
+    unusual = (distance(frame, usual) > 2 * CHANGED_COLOUR) & ~is_shadow(frame, usual)
+    earlier, later = video[max(index - step, 0)], video[min(index + step, len(video) - 1)]
+    moves = (distance(frame, earlier) > CHANGED_COLOUR) | (distance(frame, later) > CHANGED_COLOUR)
+    return unusual & moves
 
-    Darker versions of the usual colour are shadows and left out.
-    """
-    candidates = []
-    for frame in video[spread(video.shape[0], 40)]:
-        passing = (distance(frame, usual) > 2 * CHANGED_COLOUR) & ~states.changed & ~is_shadow(frame, usual)
-        candidates.append(frame[passing])
-    return np.concatenate(candidates)
+
+def passing_colours(
+    video: Float32[np.ndarray, "t h w 3"], usual: Float32[np.ndarray, "h w 3"], held: EpisodePhases
+) -> Float32[np.ndarray, "n 3"]:
+    """Colours of the empty robot: of what moves while nothing is held."""
+    early, late = range(round(0.8 * held.grasp)), range(round(0.8 * held.release + 0.2 * len(video)), len(video))
+    empty = [*early, *late]
+    step = max(1, len(video) // 15)
+    frames = [empty[index] for index in spread(len(empty), 30)]
+    return np.concatenate([video[index][passing(video, usual, index, step)] for index in frames])
 
 
 def is_shadow(frame: Float32[np.ndarray, "h w 3"], scene: Float32[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where a frame is a somewhat darker version of the scene, of nearly the same hue."""
-    lightness = frame[..., 0] / np.maximum(scene[..., 0], 1)
-    hue = np.hypot(frame[..., 1] - scene[..., 1] * lightness, frame[..., 2] - scene[..., 2] * lightness)
-    return (lightness > 0.5) & (lightness < 1) & (hue < 5)
+    """Where a frame is a darker version of the scene, of nearly the same hue.
+
+    Less of the same light scales L + 16, a and b alike (CIE 1976, away from black).
+    """
+    factor = (frame[..., 0] + 16) / (scene[..., 0] + 16)
+    hue = np.hypot(frame[..., 1] - scene[..., 1] * factor, frame[..., 2] - scene[..., 2] * factor)
+    return (factor > DARKEST_SHADOW) & (factor < 1) & (hue < 4 + 0.12 * np.hypot(scene[..., 1], scene[..., 2]))
