@@ -248,7 +248,7 @@ def train(
     config: TrainingConfig,
     folder: Path,
 ) -> Path:
-    """Train to `config.steps` (or the time limit), going on from what `folder` holds; returns the averaged weights' file.
+    """Train to `config.steps` (or the time limit), going on from `folder`; returns the averaged weights' file.
 
     `dataset[index]` must depend on `index` alone; `len(dataset)` is not looked at.
     """
