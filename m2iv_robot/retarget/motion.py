@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from m2iv_robot.camera import CameraFit
+from m2iv_robot.data.lerobot_io import EpisodeLabels
 from m2iv_robot.errors import PlanError
 from m2iv_robot.retarget.checks import check_height, check_hold, check_limits, check_reach, check_speed
 from m2iv_robot.retarget.hold import choose_warp, probe_path
@@ -16,7 +17,7 @@ from m2iv_robot.types import Episode, EpisodePhases, Motion, Placement
 
 
 def plan(
-    episode: Episode,
+    episode: Episode | EpisodeLabels,
     placement: Placement,
     robot: RobotModel,
     phases: tuple[EpisodePhases, ...],
@@ -76,7 +77,7 @@ def object_offset(robot: RobotModel, camera: CameraFit | None) -> Float[np.ndarr
 
 
 def _chosen_phase(
-    episode: Episode, placement: Placement, phases: tuple[EpisodePhases, ...], pick: int, where: str
+    episode: Episode | EpisodeLabels, placement: Placement, phases: tuple[EpisodePhases, ...], pick: int, where: str
 ) -> EpisodePhases:
     """The pick-and-place that is re-planned; refuses an episode that cannot be planned from."""
     if placement.shift_m is None:

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from m2iv_robot.data.lerobot_io import EpisodeLabels
 from m2iv_robot.errors import PlanError
 from m2iv_robot.retarget.hold import choose_warp, probe_event
 from m2iv_robot.retarget.robot import RobotModel
@@ -11,7 +12,7 @@ from m2iv_robot.types import Episode, EpisodePhases
 
 
 def reachable_shifts(
-    episode: Episode,
+    episode: Episode | EpisodeLabels,
     kind: str,
     shifts_m: Float[np.ndarray, "n 2"],
     robot: RobotModel,

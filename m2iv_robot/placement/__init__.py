@@ -1,0 +1,18 @@
+"""Where the object could have started, or ended: reachable, visible, free places on its support."""
+
+from m2iv_robot.placement.config import PlacementConfig
+from m2iv_robot.placement.rest import resting_mask
+from m2iv_robot.placement.sampling import Place, Refusal, Scene, sample_placements
+from m2iv_robot.placement.support import find_support, polygon_mask, stands_elsewhere
+
+__all__ = [
+    "Place",
+    "PlacementConfig",
+    "Refusal",
+    "Scene",
+    "find_support",
+    "polygon_mask",
+    "resting_mask",
+    "sample_placements",
+    "stands_elsewhere",
+]

@@ -1,0 +1,210 @@
+"""Plans for a dataset: episode after episode takes its turn, each new place as far from all others as it can be."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from m2iv_robot.camera import CameraFit
+from m2iv_robot.data.lerobot_io import feature_names
+from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
+from m2iv_robot.kinematics import Kinematics, build_kinematics
+from m2iv_robot.masks import centroid
+from m2iv_robot.placement import Place, Scene, sample_placements, stands_elsewhere
+from m2iv_robot.placement.sampling import place_of
+from m2iv_robot.plan.records import Plan, PlannedScene, PlanReport, PlanTask, RefusedPlan
+from m2iv_robot.plan.scenes import (
+    SourceEpisode,
+    build_scene,
+    camera_fits,
+    read_sources,
+    robot_mask,
+    stacked,
+)
+from m2iv_robot.retarget import RobotModel, describe_robot, plan
+from m2iv_robot.types import Motion, Placement
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]  # what is being done, how many are done, how many there are
+IMAGE_PLANE_COST = "placements have no metres and no motion: state and action of what is generated stay unknown"
+
+
+def plan_dataset(task: PlanTask, progress: Progress | None = None) -> PlanReport:
+    """Placements and motions for all episodes; one that cannot be planned from is listed, and the others go on.
+
+    Raises:
+        DatasetError: no such camera.
+        KinematicsError: the state does not fit the robot.
+    """
+    progress = progress or _silent
+    task.dataset.check_camera(task.camera)
+    total = min(task.dataset.episode_count, task.config.episodes or task.dataset.episode_count)
+    failures: dict[int, M2IVError] = {}
+    kinematics = kinematics_of(task)
+    notes = [] if kinematics.metric else [f"image plane only ({kinematics.cost}): {IMAGE_PLANE_COST}"]
+    plans, refusals, scenes = [], [], []
+    groups = pose_groups(task, total, failures)
+    ready = sum(len(members) for members in groups.values())
+    for name, members in groups.items():
+        share = round(task.config.count * len(members) / max(ready, 1))
+        try:
+            found = _plan_group(task, kinematics, (name, members), share, failures, progress)
+        except M2IVError as error:
+            failures |= dict.fromkeys((index for index in members if index not in failures), error)
+            continue
+        if found is not None:
+            plans, refusals, scenes = plans + found[0], refusals + found[1], [*scenes, found[2]]
+    return PlanReport(tuple(plans), tuple(refusals), tuple(sorted(failures.items())), tuple(scenes), tuple(notes))
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def kinematics_of(task: PlanTask) -> Kinematics:
+    """The dataset's robot."""
+    features = task.dataset.features
+    state_names = feature_names(features, task.dataset.state_key)
+    action_names = feature_names(features, task.dataset.action_key)
+    return build_kinematics(task.robot, state_names, action_names, task.dataset.robot_type)
+
+
+def pose_groups(task: PlanTask, total: int, failures: dict[int, M2IVError]) -> dict[str, tuple[int, ...]]:
+    """Episodes by the camera pose under which they were annotated."""
+    groups: dict[str, list[int]] = {}
+    for index in range(total):
+        name = task.store.about(task.dataset.name, index, task.camera).get("plate")
+        if name is None:
+            failures[index] = SegmentationError(
+                f"{task.dataset.name} episode {index}: no masks in {task.store.root}; run m2iv annotate first"
+            )
+            continue
+        groups.setdefault(name, []).append(index)
+    return {name: tuple(members) for name, members in groups.items()}
+
+
+def _plan_group(
+    task: PlanTask,
+    kinematics: Kinematics,
+    group: tuple[str, tuple[int, ...]],
+    count: int,
+    failures: dict[int, M2IVError],
+    progress: Progress,
+) -> tuple[list[Plan], list[RefusedPlan], PlannedScene] | None:
+    """Plans for the episodes of one camera pose; None where none can be planned from."""
+    name, members = group
+    plate = task.store.load_plate(task.dataset.name, task.camera, name)
+    if plate is None:
+        raise PlanError(f"{task.dataset.name}: no plate {name} in {task.store.root}; run m2iv annotate again")
+    sources = read_sources(task, kinematics, members, failures)
+    if not sources:
+        return None
+    fits = camera_fits(task, kinematics, sources)
+    robot = None
+    if kinematics.metric:
+        states, actions = ([getattr(s.labels, key) for s in sources] for key in ("state", "action"))
+        robot = describe_robot(stacked(states), stacked(actions), task.dataset.fps, kinematics, task.retarget)
+    scene = build_scene(task, name, sources, plate, fits)
+    usable = _usable(task, scene, sources, failures)
+    planners = [_Planner(task, scene, source, fit, robot) for source, fit in usable_pairs(usable, sources, fits)]
+    plans, refusals = _take_turns(planners, count, progress)
+    return plans, refusals, scene
+
+
+def usable_pairs(
+    usable: list[SourceEpisode], sources: list[SourceEpisode], fits: list[CameraFit | None]
+) -> list[tuple[SourceEpisode, CameraFit | None]]:
+    """The usable sources with their fits."""
+    return [(source, fit) for source, fit in zip(sources, fits, strict=True) if any(source is one for one in usable)]
+
+
+def _usable(
+    task: PlanTask, scene: PlannedScene, sources: list[SourceEpisode], failures: dict[int, M2IVError]
+) -> list[SourceEpisode]:
+    """Without the episodes whose task text would no longer be true."""
+    if task.placement.kind == "start" or task.placement.task:
+        return sources
+    usable = []
+    for source in sources:
+        if stands_elsewhere(scene.support, source.goal, scene.plate):
+            failures[source.labels.index] = PlanError(
+                f"{task.dataset.name} episode {source.labels.index}: the object ends in or on another object, so with "
+                f"another goal {source.labels.task!r} is not true; give the new instruction: placement.task='...'"
+            )
+        else:
+            usable.append(source)
+    return usable
+
+
+class _Planner:
+    """Proposes placements for one episode, one at a time, and plans their motions."""
+
+    def __init__(
+        self,
+        task: PlanTask,
+        scene: PlannedScene,
+        source: SourceEpisode,
+        fit: CameraFit | None,
+        robot: RobotModel | None,
+    ) -> None:
+        self.index = source.labels.index
+        self.task, self.source, self.fit, self.robot = task, source, fit, robot
+        self.generator = torch.Generator().manual_seed(task.config.seed * 1_000_003 + self.index)
+        self.scene = Scene(
+            start=source.start,
+            goal=source.goal,
+            robot=robot_mask(source, task.placement.kind),
+            support=scene.support,
+            camera=None if fit is None else fit.camera,
+            plane_z_m=scene.plane_z_m,
+            reach=None if robot is None else robot.kinematics.within_reach,
+            real=scene.real,
+        )
+        self.motion: Motion | None = None
+        self.refused: list[Place] = []  # not to be proposed again
+
+    def next_plan(self, taken: list[Place]) -> tuple[Plan | None, list[RefusedPlan]]:
+        """One more plan away from `taken`, if there is room, and what was refused on the way."""
+        scene = replace(self.scene, taken=(*taken, *self.refused))
+        check = None if self.robot is None else self._check
+        found, refused = sample_placements(scene, self.task.placement, 1, self.generator, check)
+        self.refused += [entry.place for entry in refused]
+        refusals = [RefusedPlan(self.index, entry.place.xy_px, entry.shift_m, entry.reason) for entry in refused]
+        return (Plan(self.index, found[0], self.motion) if found else None), refusals
+
+    def _check(self, placement: Placement) -> None:
+        self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
+
+
+def _take_turns(planners: list[_Planner], count: int, progress: Progress) -> tuple[list[Plan], list[RefusedPlan]]:
+    """Plans from one episode after the other until there are `count`, or no room for more."""
+    plans: list[Plan] = []
+    refusals: list[RefusedPlan] = []
+    taken: list[Place] = []
+    waiting = list(planners)
+    while waiting and len(plans) < count:
+        for planner in list(waiting):
+            if len(plans) == count:
+                break
+            try:
+                made, refused = planner.next_plan(taken)
+            except PlanError as error:
+                logger.info("episode %d: %s", planner.index, error)
+                made, refused = None, []
+            refusals += refused
+            if made is None:
+                waiting.remove(planner)
+                continue
+            plans.append(made)
+            taken.append(_new_place(made, planner))
+            progress("plans", len(plans), count)
+    return plans, refusals
+
+
+def _new_place(made: Plan, planner: _Planner) -> Place:
+    moved = made.placement.start if made.placement.kind == "start" else made.placement.goal
+    camera = planner.scene.camera
+    return place_of(tuple(np.asarray(centroid(moved), dtype=float).tolist()), camera, planner.scene.plane_z_m)

@@ -1,0 +1,86 @@
+"""What a planning run is given and what it reports."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from m2iv_robot.camera import CameraConfig, CameraFit
+from m2iv_robot.data.lerobot_io import Dataset
+from m2iv_robot.data.mask_store import MaskStore
+from m2iv_robot.errors import ConfigError, M2IVError
+from m2iv_robot.kinematics import RobotConfig
+from m2iv_robot.placement import Place, PlacementConfig
+from m2iv_robot.retarget import RetargetConfig
+from m2iv_robot.types import Motion, Placement, Plate
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """How many plans, from which episodes."""
+
+    count: int = 20  # plans in all, the same number from every episode
+    episodes: int = 0  # only from the first so many; 0 is all
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.episodes < 0:
+            raise ConfigError("plan.count must be at least 1 and plan.episodes at least 0")
+
+
+@dataclass(frozen=True)
+class PlanTask:
+    """What a planning run works with."""
+
+    dataset: Dataset
+    camera: str
+    store: MaskStore  # masks and plates that `m2iv annotate` made
+    robot: RobotConfig = field(default_factory=RobotConfig)
+    camera_fit: CameraConfig = field(default_factory=CameraConfig)
+    placement: PlacementConfig = field(default_factory=PlacementConfig)
+    retarget: RetargetConfig = field(default_factory=RetargetConfig)
+    config: PlanConfig = field(default_factory=PlanConfig)
+    known_camera: CameraFit | None = None  # calibrated elsewhere; None: fitted from the episodes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One new episode before any pixel is made; `motion` is None in the image plane alone."""
+
+    source_episode: int
+    placement: Placement
+    motion: Motion | None
+
+
+@dataclass(frozen=True)
+class RefusedPlan:
+    """A free place for the object that the robot's motion cannot serve."""
+
+    source_episode: int
+    place_px: tuple[float, float]
+    shift_m: tuple[float, float] | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class PlannedScene:
+    """What the episodes of one camera pose have in common."""
+
+    name: str
+    episodes: tuple[int, ...]
+    plate: Plate
+    support: Bool[Tensor, "h w"]
+    camera: CameraFit | None
+    plane_z_m: float  # in which centres of resting objects lie
+    real: tuple[Place, ...]  # where objects really started (or ended)
+
+
+@dataclass(frozen=True)
+class PlanReport:
+    """All plans of a dataset, what was refused, and which episodes could not be planned from at all."""
+
+    plans: tuple[Plan, ...]
+    refusals: tuple[RefusedPlan, ...]
+    failures: tuple[tuple[int, M2IVError], ...]
+    scenes: tuple[PlannedScene, ...]
+    notes: tuple[str, ...]  # what the run could not do, and what that costs

@@ -1,0 +1,163 @@
+"""Episodes of one camera pose made ready for planning: masks, phases, camera, support."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from m2iv_robot.camera import CameraFit, correspondences, fit_camera, join
+from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels
+from m2iv_robot.errors import CameraError, M2IVError, PlanError, SegmentationError
+from m2iv_robot.kinematics import Kinematics, find_phases
+from m2iv_robot.masks import centroid
+from m2iv_robot.placement import find_support, polygon_mask, resting_mask, stands_elsewhere
+from m2iv_robot.placement.sampling import place_of
+from m2iv_robot.plan.records import PlannedScene, PlanTask
+from m2iv_robot.types import EpisodePhases, MaskTrajectory, Plate
+
+SETTLE_S = 0.5  # after the release before the object counts as resting
+STILL_SHARE = 0.1  # of an episode at either end in which the object rests, where no state tells
+
+
+@dataclass(frozen=True)
+class SourceEpisode:
+    """One episode, ready to be planned from."""
+
+    labels: EpisodeLabels
+    masks: MaskTrajectory
+    poses: Float[np.ndarray, "t 4 4"] | None  # of the tool; None in the image plane alone
+    phases: tuple[EpisodePhases, ...]
+    start: Bool[Tensor, "h w"]  # whole outline of the object where it started
+    goal: Bool[Tensor, "h w"]
+
+
+def read_sources(
+    task: PlanTask, kinematics: Kinematics, indices: tuple[int, ...], failures: dict[int, M2IVError]
+) -> list[SourceEpisode]:
+    """The episodes that can be planned from; why the others cannot goes to `failures`."""
+    sources = []
+    for index in indices:
+        try:
+            sources.append(read_source(task, kinematics, index))
+        except M2IVError as error:
+            failures[index] = error
+    return sources
+
+
+def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpisode:
+    """One episode with its masks.
+
+    Raises:
+        SegmentationError: it has no masks yet.
+        PlanError: nothing is held in it, or its object is not seen at rest.
+    """
+    labels = read_labels(task.dataset, index)
+    masks = task.store.load(task.dataset.name, index, task.camera)
+    if masks is None:
+        raise SegmentationError(
+            f"{task.dataset.name} episode {index}: no masks in {task.store.root}; run m2iv annotate"
+        )
+    length = masks.object.shape[0]
+    if length != labels.length:
+        raise SegmentationError(
+            f"{task.dataset.name} episode {index}: {length} masks for {labels.length} frames; delete them and annotate"
+        )
+    if not kinematics.metric or labels.state is None:
+        still = max(1, round(STILL_SHARE * length))
+        return SourceEpisode(
+            labels, masks, None, (), resting_mask(masks.object, (0, still)),
+            resting_mask(masks.object, (length - still, length)),
+        )  # fmt: skip
+    poses = kinematics.forward(labels.state)
+    phases = held_phases(kinematics, labels, poses)
+    if not phases:
+        raise PlanError(f"{task.dataset.name} episode {index}: the gripper never carries anything; leave it out")
+    phase = phases[min(task.retarget.pick, len(phases) - 1)]
+    settled = min(phase.release + round(SETTLE_S * labels.fps), length - 1)
+    before = phases[task.retarget.pick - 1].release if 0 < task.retarget.pick < len(phases) else 0
+    after = phases[task.retarget.pick + 1].grasp if task.retarget.pick + 1 < len(phases) else length
+    start = resting_mask(masks.object, (before, max(phase.grasp - 1, before + 1)))
+    goal = resting_mask(masks.object, (min(settled, after - 1), after))
+    return SourceEpisode(labels, masks, poses, phases, start, goal)
+
+
+def held_phases(
+    kinematics: Kinematics, labels: EpisodeLabels, poses: Float[np.ndarray, "t 4 4"]
+) -> tuple[EpisodePhases, ...]:
+    """When something is held."""
+    command = None
+    if kinematics.actions is not None and labels.action is not None:
+        command = kinematics.actions.gripper_opening(labels.action)
+    opening = kinematics.gripper_opening(labels.state)
+    return tuple(find_phases(opening, labels.fps, command=command, tool_positions_m=poses[:, :3, 3]))
+
+
+def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpisode]) -> list[CameraFit | None]:
+    """The camera of one pose, fitted on all of its episodes, once per episode: each has its own grasp's offset.
+
+    Raises:
+        CameraError: the episodes do not determine it.
+    """
+    if not kinematics.metric or any(source.poses is None for source in sources):
+        return [None] * len(sources)
+    if task.known_camera is not None:
+        return [task.known_camera] * len(sources)
+    parts = [
+        correspondences(source.masks, source.poses, list(source.phases), source.labels.fps, task.camera_fit)
+        for source in sources
+    ]
+    used = [part for part in parts if len(part)]
+    if not used:
+        raise CameraError("in no episode the object is seen to move with the gripper; check the masks")
+    height, width = sources[0].start.shape
+    fit = fit_camera(join(used), width, height, task.camera_fit, tuple(kinematics.config.finger_offset_m))
+    fits, first = [], 0
+    for part in parts:
+        own = fit.group_offset_m.get(first, fit.tool_offset_m) if len(part) else fit.tool_offset_m
+        fits.append(replace(fit, tool_offset_m=own))
+        first += int(part.group.max()) + 1 if len(part) else 0
+    return fits
+
+
+def build_scene(
+    task: PlanTask, name: str, sources: list[SourceEpisode], plate: Plate, fits: list[CameraFit | None]
+) -> PlannedScene:
+    """What the episodes have in common.
+
+    Raises:
+        PlanError: the support cannot be told.
+    """
+    starts, goals = [source.start for source in sources], [source.goal for source in sources]
+    moved = starts if task.placement.kind == "start" else goals
+    fit = fits[0]
+    plane_z_m = 0.0
+    if fit is not None:
+        heights = [
+            float((source.poses[at, :3, :3] @ own.tool_offset_m + source.poses[at, :3, 3])[2])
+            for source, own in zip(sources, fits, strict=True)
+            for phase in source.phases
+            for at in (phase.grasp, phase.release - 1)
+        ]
+        plane_z_m = float(np.median(heights))
+    support = find_support(plate, starts, task.placement)
+    support = find_support(
+        plate, starts + [goal for goal in goals if not stands_elsewhere(support, goal, plate)], task.placement
+    )
+    if task.placement.polygon_px:
+        support = polygon_mask(task.placement.polygon_px, *support.shape)
+    camera = None if fit is None else fit.camera
+    real = tuple(place_of(tuple(centroid(mask).tolist()), camera, plane_z_m) for mask in moved)
+    episodes = tuple(source.labels.index for source in sources)
+    return PlannedScene(name, episodes, plate, support, fit, plane_z_m, real)
+
+
+def robot_mask(source: SourceEpisode, kind: str) -> Bool[Tensor, "h w"]:
+    """The robot where the placed object must not touch it: in the first frame (`start`) or in the last (`goal`)."""
+    return source.masks.actor[0 if kind == "start" else -1]
+
+
+def stacked(states: list[Tensor | None]) -> list[Float[np.ndarray, "_ s"]]:
+    """Recorded columns as float64 arrays."""
+    return [state.to(torch.float64).numpy() for state in states if state is not None]
