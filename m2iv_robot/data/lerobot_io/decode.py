@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
@@ -52,7 +53,9 @@ def _decode(container: av.container.InputContainer, video: VideoSlice, length: i
     stream = container.streams.video[0]
     if video.start_s > 0:
         container.seek(round(video.start_s / stream.time_base), stream=stream, backward=True)
-    pixels = np.empty((length, stream.height, stream.width, 3), np.uint8)
+    height, width = stream.height, stream.width
+    pixels = np.empty((length, height, width, 3), np.uint8)
+    reformatter = VideoReformatter()  # one for all frames: each frame's own would set its tables up again
     expected = 0
     for frame in container.decode(stream):
         position = round((frame.time - video.start_s) * fps)
@@ -60,7 +63,9 @@ def _decode(container: av.container.InputContainer, video: VideoSlice, length: i
             continue
         if position > expected:
             break
-        pixels[expected] = frame.to_ndarray(format="rgb24")
+        plane = reformatter.reformat(frame, width, height, "rgb24").planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        pixels[expected] = rows[:, : 3 * width].reshape(height, width, 3)
         expected += 1
         if expected == length:
             return pixels
