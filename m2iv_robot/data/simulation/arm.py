@@ -38,6 +38,7 @@ class Arm:
     ]  # arm joints and gripper opening joint
     joints_to_action: Callable[[mujoco.MjModel, np.ndarray], np.ndarray]
     action_is_next_state: bool
+    timestep_s: float  # of the physics: a stiff arm holds a light object only with short steps
 
 
 def add_tool(
@@ -73,6 +74,14 @@ def add_pad(body: mujoco.MjsBody, centre: np.ndarray, half: tuple[float, float, 
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half, quat=quaternion, group=3, mass=0.0,
         contype=2, conaffinity=2, condim=6, friction=[1.5, 0.05, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
+    )  # fmt: skip
+
+
+def add_ball(body: mujoco.MjsBody, centre: np.ndarray) -> None:
+    """A ball of 4 mm that grips the object, and nothing else."""
+    body.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=centre, size=[0.004, 0, 0], group=3, mass=0.0, margin=0.0,
+        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.02, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
     )  # fmt: skip
 
 

@@ -9,14 +9,14 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from m2iv_robot.data.simulation.arm import TOOL_SITE, Arm, add_pad, add_tip, add_tool, joint_addresses, solve_joints
+from m2iv_robot.data.simulation.arm import TOOL_SITE, Arm, add_ball, add_tip, add_tool, joint_addresses, solve_joints
 from m2iv_robot.data.simulation.meshes import cluster_vertices, read_stl
 from m2iv_robot.errors import ConfigError
 
 ARM_JOINTS = tuple(f"robot:panda0_joint{number}" for number in range(1, 8))
 FINGERS = ("robot:panda0_finger_joint1", "robot:panda0_finger_joint2")
 STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)  # N m/rad
-FINGER_STIFFNESS = 3000.0  # N/m
+FINGER_STIFFNESS = 1000.0  # N/m
 FINGER_TRAVEL_M = 0.04
 SQUEEZE_M = 0.008  # a closing hand pushes on, as Franka's force-controlled grasp does
 LAG_S = 0.05
@@ -45,6 +45,8 @@ def build(generator: np.random.Generator) -> mujoco.MjSpec:
     folder = assets_folder()
     root = ElementTree.Element("mujoco")
     root.extend(ElementTree.parse(folder / "assets.xml").getroot())
+    # As shipped, a finger is as heavy as 5 kg: nothing light can be held between two of them.
+    root.find(".//default[@class='panda_finger']/joint").attrib.update(damping="10", armature="0.2")
     world = ElementTree.SubElement(root, "worldbody")
     world.extend(ElementTree.parse(folder / "chain.xml").getroot())
     spec = mujoco.MjSpec.from_string(ElementTree.tostring(root, encoding="unicode"))
@@ -70,7 +72,9 @@ def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
     turned = Rotation.from_euler("z", -45, degrees=True).as_matrix()
     add_tool(spec.body("panda0_link7"), (0.0, 0.0, TOOL_HEIGHT_M), turned, eye=(0.075, 0.0, -0.14))
     for finger, side in (("panda0_leftfinger", 1), ("panda0_rightfinger", -1)):
-        add_pad(spec.body(finger), np.array([0, side * 0.006, 0.0735]), (0.010, 0.006, 0.019), np.array([1.0, 0, 0, 0]))
+        # Four balls: two boxes pressed together make and lose contacts from step to step, and spin what is between them.
+        for across, along in ((-0.007, 0.066), (0.007, 0.066), (-0.007, 0.087), (0.007, 0.087)):
+            add_ball(spec.body(finger), np.array([across, side * 0.004, along]))
         add_tip(spec.body(finger), np.array([0, side * 0.006, 0.0865]))
     for body in spec.bodies:
         body.gravcomp = 1.0 if body.name.startswith("panda0") else 0.0
@@ -134,4 +138,5 @@ PANDA = Arm(
     action_to_joints=action_to_joints,
     joints_to_action=joints_to_action,
     action_is_next_state=True,
+    timestep_s=0.0005,
 )

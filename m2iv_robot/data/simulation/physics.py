@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from m2iv_robot.data.simulation.arm import TOOL_SITE, joint_addresses
-from m2iv_robot.data.simulation.scene import OBJECT, TIMESTEP_S, Scene
+from m2iv_robot.data.simulation.scene import OBJECT, Scene
 
 SUCCESS_DISTANCE_M = 0.03
 SUCCESS_LIFT_M = 0.02
@@ -65,7 +65,7 @@ class World:
         self.set_goal(goal_xy)
         self.data.ctrl[self._robot_actuators] = self._spread(targets)
         mujoco.mj_forward(self.scene.model, self.data)
-        mujoco.mj_step(self.scene.model, self.data, int(SETTLE_S / TIMESTEP_S))
+        mujoco.mj_step(self.scene.model, self.data, int(SETTLE_S / arm.timestep_s))
 
     def place(self, configuration: Float[np.ndarray, " q"]) -> None:
         """Put every body where a Trace says it was."""
@@ -84,7 +84,7 @@ class World:
 
     def advance(self, targets: Float[np.ndarray, " k"]) -> None:
         """One frame: the servos' set points move evenly from the last targets to these."""
-        count = max(1, round(1.0 / self.fps / TIMESTEP_S))
+        count = max(1, round(1.0 / self.fps / self.scene.arm.timestep_s))
         before = self.data.ctrl[self._robot_actuators].copy()
         after = self._spread(targets)
         chunk = 5

@@ -20,7 +20,6 @@ from m2iv_robot.errors import ConfigError
 ARMS = {"so101": SO101, "panda": PANDA}
 SCENERY, OBJECT, ROBOT, HIDDEN = 0, 1, 2, 3  # geom groups
 MARKER_RADIUS_M = 0.045
-TIMESTEP_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def _build(config: SimulationConfig) -> Scene:
     # Separate streams: asking for one distractor more does not move the camera.
     streams = np.random.default_rng([config.scene_seed, 7]).spawn(6)
     spec = arm.build(streams[0])
-    _set_physics(spec)
+    _set_physics(spec, arm)
     _add_room(spec, streams[1], arm)
     _add_lights(spec, streams[2], arm)
     fovy = _add_front_camera(spec, streams[3], arm)
@@ -63,8 +62,8 @@ def _build(config: SimulationConfig) -> Scene:
     return Scene(spec.compile(), arm, thing, marker_colour, obstacles, fovy)
 
 
-def _set_physics(spec: mujoco.MjSpec) -> None:
-    spec.option.timestep = TIMESTEP_S
+def _set_physics(spec: mujoco.MjSpec, arm: Arm) -> None:
+    spec.option.timestep = arm.timestep_s
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = 10

@@ -161,4 +161,5 @@ SO101 = Arm(
     action_to_joints=action_to_joints,
     joints_to_action=joints_to_action,
     action_is_next_state=False,
+    timestep_s=0.002,
 )
