@@ -131,8 +131,9 @@ def test_feature_names_in_every_form(names, wanted):
     assert feature_names(features, "observation.state") == wanted
 
 
-def test_version_2_1_is_converted_in_the_cache_and_its_source_is_untouched(small_dataset, tmp_path):
-    source = as_version_2_1(small_dataset, tmp_path / "old")
+@pytest.mark.parametrize("version", ["v2.0", "v2.1"])
+def test_version_2_is_converted_in_the_cache_and_its_source_is_untouched(small_dataset, tmp_path, version):
+    source = as_version_2(small_dataset, tmp_path / "old", version)
     before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     dataset = opened(source, cache_folder=str(tmp_path / "cache"))
     assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
@@ -143,10 +144,16 @@ def test_version_2_1_is_converted_in_the_cache_and_its_source_is_untouched(small
         camera = dataset.cameras[1]
         assert torch.equal(read_frames(dataset, index, camera), read_frames(reference, index, camera))
     assert opened(source, cache_folder=str(tmp_path / "cache")).root == dataset.root
+    stats = json.loads((dataset.root / "meta" / "stats.json").read_text())
+    states = torch.cat([read_labels(dataset, index).state for index in range(3)]).double()
+    assert stats["observation.state"]["max"] == pytest.approx(states.amax(0).tolist())
+    assert stats["observation.state"]["mean"] == pytest.approx(states.mean(0).tolist())
+    pixels = torch.cat([read_frames(dataset, index, dataset.cameras[0]) for index in range(3)]).double() / 255
+    assert np.ravel(stats[dataset.cameras[0]]["mean"]) == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=0.02)
 
 
-def as_version_2_1(source, root):
-    """Lay a v3.0 dataset out as v2.1: one data and one video file per episode, JSON lines as metadata."""
+def as_version_2(source, root, version):
+    """Lay a v3.0 dataset out as v2: one data and one video file per episode, JSON lines as metadata."""
     import av
     import pyarrow.parquet as pq
 
@@ -176,10 +183,12 @@ def as_version_2_1(source, root):
                         new.mux(packet)
     tasks = sorted({row.task for row in dataset.rows}, reverse=True)
     lines["tasks"] = [{"task_index": number, "task": task} for number, task in enumerate(tasks)]
+    if version == "v2.0":
+        del lines["episodes_stats"]
     for name, records in lines.items():
         (root / "meta" / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     info |= {
-        "codebase_version": "v2.1",
+        "codebase_version": version,
         "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
         "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
         "total_chunks": 1,

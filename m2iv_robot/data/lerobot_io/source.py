@@ -172,8 +172,8 @@ def _check_version(root: Path, info: dict) -> None:
     version = str(info["codebase_version"])
     if not version.startswith("v3."):
         raise DatasetError(
-            f"{root}: LeRobot format {version}; v3.x is read directly and v2.1 is converted: "
-            "re-record it, or convert it with the LeRobot release that it was made with"
+            f"{root}: LeRobot format {version}; v3.x is read directly and v2.x is converted: "
+            "convert it with the LeRobot release that it was made with, or upgrade this package"
         )
 
 

@@ -1,10 +1,12 @@
 """Where a dataset really lies: the hub's local copy, and converted copies of older versions."""
 
 import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
 
+from m2iv_robot.data.lerobot_io.upgrade import upgrade_to_2_1
 from m2iv_robot.errors import DatasetError
 
 
@@ -32,18 +34,15 @@ def hub_root(repo_id: str, cache_folder: str) -> Path:
 
 
 def converted_copy(root: Path, version: str, cache_folder: str) -> Path:
-    """A v3.0 copy of the v2.1 dataset in `root`, made by LeRobot's converter once and kept in the cache.
+    """A v3.0 copy of the v2.0 or v2.1 dataset in `root`, made by LeRobot's converter once and kept in the cache.
 
     The source is only read. A source whose metadata changed is converted again.
 
     Raises:
-        DatasetError: the version is older than v2.1, or the conversion fails.
+        DatasetError: the version is neither, or the conversion fails.
     """
-    if version != "v2.1":
-        raise DatasetError(
-            f"{root}: LeRobot format {version}; v2.1 is the oldest that LeRobot's converter takes: bring it to v2.1 "
-            "with LeRobot 0.3 (lerobot/datasets/v21/convert_dataset_v20_to_v21.py)"
-        )
+    if version not in ("v2.0", "v2.1"):
+        raise DatasetError(f"{root}: LeRobot format {version}; v2.0, v2.1 and v3.x are read: record it again")
     stamp = hashlib.sha256(str(root.resolve()).encode())
     for path in sorted((root / "meta").iterdir()):
         stamp.update(f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
@@ -69,11 +68,13 @@ def _convert(repo_id: str, source: Path | None, target: Path) -> Path:
         work.mkdir(parents=True)
         if source is not None:
             shutil.copytree(source, work / "dataset")
+            if json.loads((source / "meta" / "info.json").read_text())["codebase_version"] == "v2.0":
+                upgrade_to_2_1(work / "dataset")
         convert_dataset(repo_id, root=work / "dataset", push_to_hub=False)
         (work / "dataset").rename(target)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as error:
         raise DatasetError(
-            f"{source or repo_id}: LeRobot's v2.1 converter failed ({type(error).__name__}: {_first_line(error)}); "
+            f"{source or repo_id}: LeRobot's v2 converter failed ({type(error).__name__}: {_first_line(error)}); "
             "check that every episode has its data and video files, or set dataset.cache_folder to a writable folder"
         ) from error
     finally:
