@@ -19,14 +19,17 @@ def run(node: DictConfig) -> int:
     with as_file(files("m2iv_robot") / "sample") as shipped:
         sample = dataset_root(Path(node.sample) if node.sample else shipped)
         status = _annotate_and_plan(node, sample)
+    if status:
+        logger.error("The demo did not come to its end: see the messages above.")
+        return status
     output = Path(node.output)
     logger.info("")
-    logger.info("Done in %.0f s. Open these in a browser:", time.perf_counter() - started)
-    logger.info("  robot and object in the sample:  %s", output / "masks" / annotate.PAGE_NAME)
-    logger.info("  new places and planned motions:  %s", output / "plans" / plan.PAGE_NAME)
-    logger.info("The plans themselves, with state and action for every frame: %s", output / "plans")
-    logger.info("The dataset that they are made from: %s", sample)
-    return status
+    logger.info("Done in %.0f s.", time.perf_counter() - started)
+    logger.info("  dataset that all is made from:    %s", sample)
+    logger.info("  plans, state and action included: %s", output / "plans")
+    logger.info("  page: robot and object found:     %s", output / "masks" / annotate.PAGE_NAME)
+    logger.info("  page: new places and motions:     %s", output / "plans" / plan.PAGE_NAME)
+    return 0
 
 
 def dataset_root(folder: Path) -> Path:
