@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -209,6 +210,7 @@ def _quiet(cache: Path) -> Iterator[None]:
     aggregate.tqdm = SimpleNamespace(tqdm=lambda rows, desc: rows)
     log.setLevel(logging.ERROR)
     av.logging.set_libav_level(av.logging.ERROR)
+    os.environ.setdefault("SVT_LOG", "1")  # the av1 encoder's own switch: errors only
     try:
         yield
     finally:
