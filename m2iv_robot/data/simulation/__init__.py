@@ -1,10 +1,11 @@
 """Simulated pick-and-place episodes with exact masks, plate, camera, states and actions (MuJoCo)."""
 
-from m2iv_robot.data.simulation.config import SimulationConfig
+from m2iv_robot.data.simulation.config import RecordingConfig, SimulationConfig
 from m2iv_robot.data.simulation.dataset import Truth, load_truth, record_all, record_dataset, truth_path
 from m2iv_robot.data.simulation.episode import ReplayResult, SimulatedEpisode, replay, simulate_episode
 
 __all__ = [
+    "RecordingConfig",
     "ReplayResult",
     "SimulatedEpisode",
     "SimulationConfig",

@@ -9,6 +9,20 @@ SHAPES = ("cube", "cuboid", "cylinder", "bottle", "hexagon", "cone")
 
 
 @dataclass(frozen=True)
+class RecordingConfig:  # configs/simulate.yaml
+    """How many episodes of a lab, and how fast."""
+
+    count: int = 10
+    seed: int = 0
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low in (("count", 1), ("seed", 0), ("workers", 0)):
+            if getattr(self, name) < low:
+                raise ConfigError(f"simulate: {name} must be at least {low}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class SimulationConfig:  # configs/simulation/*.yaml
     """One simulated lab: its robot, its table, its cameras. Lengths in metres in the robot's base frame."""
 

@@ -110,8 +110,7 @@ def replay(
 def _demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> _Demonstration:
     for attempt in range(ATTEMPTS):
         generator = np.random.default_rng([seed, attempt])
-        task = _draw_task(scene, config, generator)
-        home = np.array(scene.arm.home_rad) + generator.normal(0, 0.04, len(scene.arm.home_rad))
+        task, home = _draw(scene, config, generator)
         operator = draw_operator(generator, config.speed, config.path_noise_m)
         try:
             leader = plan_joints(scene, task, operator, home, config.fps, generator)
@@ -128,6 +127,18 @@ def _demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> _Demonstr
     raise PlanError(
         f"episode {seed}: no success in {ATTEMPTS} attempts; are start and goal region within the arm's reach?"
     )
+
+
+def draw_episode(scene: Scene, config: SimulationConfig, seed: int) -> tuple[Task, Float[np.ndarray, " j"]]:
+    """Task and first arm joints (rad) of episode `seed`, of its first attempt."""
+    return _draw(scene, config, np.random.default_rng([seed, 0]))
+
+
+def _draw(
+    scene: Scene, config: SimulationConfig, generator: np.random.Generator
+) -> tuple[Task, Float[np.ndarray, " j"]]:
+    task = _draw_task(scene, config, generator)
+    return task, np.array(scene.arm.home_rad) + generator.normal(0, 0.04, len(scene.arm.home_rad))
 
 
 def _run(
