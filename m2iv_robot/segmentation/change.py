@@ -11,7 +11,7 @@ from m2iv_robot.segmentation.states import States, distance, is_shadow
 from m2iv_robot.types import EpisodePhases
 
 HISTOGRAM_EDGES = (np.linspace(0, 100, 9), np.linspace(-85, 85, 18), np.linspace(-85, 85, 18))
-MAX_COLOUR_SEEDS = 12  # places whose colours are looked for elsewhere
+MAX_COLOUR_SEEDS = 8  # places whose colours are looked for elsewhere
 WHOLE_SHARE = 0.75  # of the best score that a move of a larger thing around it needs
 COLOURS_PER_PLACE = 3  # that a place of several touching things is cut into
 EDGE_GROWTH_PX = 3  # an object may reach so far beyond the pixels that clearly turned

@@ -127,9 +127,9 @@ class MotionSegmenter:
         usual = usual_scene(video)
         best = None
         for span in spans_to_try(len(video), phases):
-            colours = histogram(passing_colours(video, usual, span))
-            robot = common_colours(colours, 0.85)
             states = find_states(video, span)
+            colours = histogram(passing_colours(video, states, usual, span))
+            robot = common_colours(colours, 0.85)
             held = span if phases else None
             among = np.ones(states.changed.shape, bool)
             if held is not None:
@@ -200,14 +200,25 @@ def locate(video: Float32[np.ndarray, "t h w 3"], states: States, move: Move) ->
         start_colours = common_colours(move.start.colours_before, 0.9)
         goal_colours = common_colours(move.goal.colours_after, 0.9)
         unchanged = lookup(start_colours, states.before) & lookup(goal_colours, states.after) & ~states.changed
-    start = outline(states.before, move.start.region, unchanged)
-    goal = outline(states.after, move.goal.region, unchanged)
+    start = outline(states.before, without(move.start.region, is_shadow(states.before, states.after)), unchanged)
+    goal = outline(states.after, without(move.goal.region, is_shadow(states.after, states.before)), unchanged)
     length = len(video)
     seen_start, seen_goal = start & states.changed, goal & states.changed
     left = round(float(np.percentile(states.last_before[seen_start], 70)))
     landed = round(float(np.percentile(states.first_after[seen_goal], 30)))
     left, landed = max(left, 0), min(max(landed, left + 1), length - 1)
     return Found(start, goal, left, landed, move.score)
+
+
+def without(region: Bool[np.ndarray, "h w"], shade: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """A region without its shadow, the largest part of it; all of it where that is less than half."""
+    bare = cv2.morphologyEx((region & ~shade).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(bare, connectivity=8)
+    if len(stats) < 2:
+        return region
+    largest = labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()
+    filled = cv2.morphologyEx(largest.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0
+    return filled if filled.sum() > 0.5 * region.sum() else region
 
 
 def scene_without(

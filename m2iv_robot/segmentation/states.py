@@ -131,26 +131,20 @@ def order_in_time(
     )
 
 
-def passing(
-    video: Float32[np.ndarray, "t h w 3"], usual: Float32[np.ndarray, "h w 3"], index: int, step: int
-) -> Bool[np.ndarray, "h w"]:
-    """What moves in a frame: unlike the usual scene (or its shadow), and unlike some frames earlier or later."""
-    frame = video[index]
-    unusual = (distance(frame, usual) > 2 * CHANGED_COLOUR) & ~is_shadow(frame, usual)
-    earlier, later = video[max(index - step, 0)], video[min(index + step, len(video) - 1)]
-    moves = (distance(frame, earlier) > CHANGED_COLOUR) | (distance(frame, later) > CHANGED_COLOUR)
-    return unusual & moves
-
-
 def passing_colours(
-    video: Float32[np.ndarray, "t h w 3"], usual: Float32[np.ndarray, "h w 3"], held: EpisodePhases
+    video: Float32[np.ndarray, "t h w 3"], states: States, usual: Float32[np.ndarray, "h w 3"], held: EpisodePhases
 ) -> Float32[np.ndarray, "n 3"]:
-    """Colours of the empty robot: of what moves while nothing is held."""
-    early, late = range(round(0.8 * held.grasp)), range(round(0.8 * held.release + 0.2 * len(video)), len(video))
-    empty = [*early, *late]
-    step = max(1, len(video) // 15)
-    frames = [empty[index] for index in spread(len(empty), 30)]
-    return np.concatenate([video[index][passing(video, usual, index, step)] for index in frames])
+    """Colours of the empty robot: unlike the usual scene while nothing is held, where nothing was moved.
+
+    Darker versions of the usual colour are shadows and left out.
+    """
+    empty = [*range(held.grasp), *range(held.release, len(video))]
+    colours = []
+    for index in spread(len(empty), 30):
+        frame = video[empty[index]]
+        passing = (distance(frame, usual) > 2 * CHANGED_COLOUR) & ~states.changed & ~is_shadow(frame, usual)
+        colours.append(frame[passing])
+    return np.concatenate(colours)
 
 
 def is_shadow(frame: Float32[np.ndarray, "h w 3"], scene: Float32[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
