@@ -10,9 +10,9 @@ class CameraConfig:
     """configs/camera_fit/*.yaml; pixel figures are for an image 320 wide and grow with it."""
 
     still_px: float = 2.0  # a detail of the scene that moves less has not moved; real stands shake by 1 to 3 px
-    still_share: float = 0.15  # least share of the details that stay, in all but a fifth of the frames
+    still_share: float = 0.16  # least share of the details that stay, in all but a fifth of the frames
     same_pose_px: float = 1.0  # two episodes share the camera pose when their scenes differ by less
-    same_pose_share: float = 0.3  # and at least this share of the details of one is found there in the other
+    same_pose_share: float = 0.25  # and at least this share of the details of one is found there in the other
     focal_min: float = 0.3  # share of the image's width
     focal_max: float = 3.0
     focal_usual: float = 0.8  # what the fit leans to where the data leave the focal length open

@@ -17,7 +17,7 @@ def median_frame(frames: UInt8[Tensor, "t 3 h w"]) -> UInt8[Tensor, "3 h w"]:
 
 
 def same_pose(
-    first: UInt8[Tensor, "3 h w"], second: UInt8[Tensor, "3 h w"], config: CameraConfig | None = None
+    first: UInt8[Tensor, "3 h w"], second: UInt8[Tensor, "3 _ _"], config: CameraConfig | None = None
 ) -> bool:
     """Whether two scenes (plates or median frames) were seen from one pose; things on the table may have moved."""
     config = config or CameraConfig()
@@ -34,7 +34,7 @@ def compare(first: UInt8[Tensor, "3 h w"], second: UInt8[Tensor, "3 h w"]) -> Tr
     return track(source, grey(second), corners(source))
 
 
-def group_by_pose(scenes: list[UInt8[Tensor, "3 h w"]], config: CameraConfig | None = None) -> list[list[int]]:
+def group_by_pose(scenes: list[UInt8[Tensor, "3 _ _"]], config: CameraConfig | None = None) -> list[list[int]]:
     """Indices of scenes that share a camera pose, groups and members in order.
 
     A scene joins the first group whose first member it matches: comparing with one scene of the group keeps a slow

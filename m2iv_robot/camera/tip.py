@@ -17,10 +17,20 @@ def arm_tips(actor: Bool[Tensor, "t h w"]) -> Float[np.ndarray, "t 2"]:
     The arm comes from its standing base, or, where that is out of view, from the image's border.
     """
     masks = actor.cpu().numpy()
+    root = base_end(masks)
+    return np.array([tip_of(mask, mask & root) for mask in masks]).reshape(-1, 2)
+
+
+def base_end(masks: Bool[np.ndarray, "t h w"]) -> Bool[np.ndarray, "h w"]:
+    """The part of the standing pixels that is farthest from the moving ones; the border where nothing stands."""
     standing = masks.mean(0) > STANDING_SHARE
-    if standing.sum() < LEAST_ROOT_PX * (masks.shape[2] / 320) ** 2:
-        standing = border(masks.shape[1:])
-    return np.array([tip_of(mask, mask & standing) for mask in masks]).reshape(-1, 2)
+    count, labels, facts, _ = cv2.connectedComponentsWithStats(standing.astype(np.uint8), connectivity=8)
+    if count < 2 or facts[1:, cv2.CC_STAT_AREA].max() < LEAST_ROOT_PX * (masks.shape[2] / 320) ** 2:
+        return border(masks.shape[1:])
+    standing = labels == 1 + facts[1:, cv2.CC_STAT_AREA].argmax()
+    moving = (masks.any(0) & ~standing).astype(np.uint8)
+    steps = steps_from(standing, cv2.dilate(moving, np.ones((3, 3), np.uint8)) > 0)
+    return steps >= steps.max() - TIP_PX * masks.shape[2] / 320
 
 
 def border(shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:

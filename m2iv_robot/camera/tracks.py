@@ -12,6 +12,7 @@ CORNER_WINDOW_PX = 5
 LEAST_CORNER = 2e-4  # smaller eigenvalue of the gradient matrix, OpenCV's scale for 8-bit images
 LOOP_PX = 1.0  # a track must come back to where it began
 TRACK_WINDOW_PX = 15
+ALIKE_SHARE = 0.5  # of a neighbourhood's contrast: a match differs by less
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,36 @@ def track(
 ) -> Tracks:
     """Follow corners of `source` into `target` and back again.
 
+    First nearby, where what passes at some distance does not disturb; then far, for the corners not found nearby.
+
     Source: Bouguet 2001, "Pyramidal implementation of the Lucas Kanade feature tracker".
     """
+    near, far = (follow(source, target, points, levels) for levels in (0, 3))
+    moved = np.where(near.found[:, None], near.moved_px, far.moved_px)
+    return Tracks(moved_px=moved, found=near.found | far.found)
+
+
+def follow(
+    source: UInt8[np.ndarray, "h w"],
+    target: UInt8[np.ndarray, "h w"],
+    points: Float[np.ndarray, "n 2"],
+    levels: int,
+) -> Tracks:
+    """Track with a pyramid of `levels` halvings; what ends elsewhere on its way back is not found."""
     begin = points.astype(np.float32)[:, None]
     window = (TRACK_WINDOW_PX, TRACK_WINDOW_PX)
-    there, forward, _ = cv2.calcOpticalFlowPyrLK(source, target, begin, None, winSize=window)
-    back, backward, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, winSize=window)
+    there, forward, difference = cv2.calcOpticalFlowPyrLK(source, target, begin, None, winSize=window, maxLevel=levels)
+    back, backward, _ = cv2.calcOpticalFlowPyrLK(target, source, there, None, winSize=window, maxLevel=levels)
     loop = np.linalg.norm((back - begin)[:, 0], axis=1)
-    found = (forward.ravel() > 0) & (backward.ravel() > 0) & (loop < LOOP_PX)
+    difference = np.where(forward > 0, difference, np.inf).ravel()  # undefined where the track was lost
+    alike = difference < ALIKE_SHARE * contrast(source, points)
+    found = (forward.ravel() > 0) & (backward.ravel() > 0) & (loop < LOOP_PX) & alike
     return Tracks(moved_px=(there - begin)[:, 0].astype(float), found=found)
+
+
+def contrast(image: UInt8[np.ndarray, "h w"], points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
+    """Mean difference of neighbourhoods from their own mean: what a chance match would be off by."""
+    values = image.astype(np.float32)
+    spread = cv2.blur(np.abs(values - cv2.blur(values, (TRACK_WINDOW_PX, TRACK_WINDOW_PX))), (TRACK_WINDOW_PX,) * 2)
+    x, y = np.round(points).astype(int).T
+    return spread[y, x].astype(float)
