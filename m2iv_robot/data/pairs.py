@@ -39,6 +39,7 @@ class PairConfig:
     pasted_object: float = 0.5  # a scene without an object of its own gets one
     distractor: float = 0.4
     rest_scene: float = 0.15  # the pair is the scene before against the scene after
+    still_robot: float = 0.35  # parts of the robot that do not move are in the plate
     damaged_plate: float = 0.5
     hint: float = 0.3
     rest: float = 0.5
@@ -70,8 +71,10 @@ def draw_pair(scene: LabelledClip, other: LabelledClip, config: PairConfig, gene
     has_object = any((labels == OBJECT).sum() >= 12 for labels in pair.labels)
     if generator.random() < (0.25 if has_object else 1.0) * config.pasted_object:
         pair = add_object(pair, other, generator)
+    if generator.random() < config.still_robot:
+        pair = keep_still_parts(pair, generator)
     if generator.random() < config.damaged_plate:
-        pair = damage_plate(pair, scene, generator)
+        pair = damage_plate(pair, generator)
     return pair
 
 
@@ -176,7 +179,17 @@ def add_object(pair: Pair, other: LabelledClip, generator: np.random.Generator) 
     return Pair(frames, all_labels, pair.plate, pair.known, rest)
 
 
-def damage_plate(pair: Pair, scene: LabelledClip, generator: np.random.Generator) -> Pair:
+def keep_still_parts(pair: Pair, generator: np.random.Generator) -> Pair:
+    """A plate made while part of the robot stood still: what both frames (or one) show of the robot is in it."""
+    source = int(generator.integers(2))
+    still = pair.labels[source] == ACTOR
+    if generator.random() < 0.7:
+        still &= pair.labels[1 - source] == ACTOR
+    plate = blend(pair.plate, pair.frames[source], still, 0.0)
+    return Pair(pair.frames, pair.labels, plate, pair.known, pair.rest)
+
+
+def damage_plate(pair: Pair, generator: np.random.Generator) -> Pair:
     """A plate as pipelines have them: holes where the robot always was, leftovers of things, or none at all."""
     plate, known = pair.plate.copy(), pair.known.copy()
     source = int(generator.integers(2))

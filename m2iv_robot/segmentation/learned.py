@@ -17,6 +17,7 @@ from m2iv_robot.masks import area, components, dilate, fill_holes, remove_specks
 from m2iv_robot.models.checkpoint import load_segmenter
 from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
+from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Move, bare_ends, find_move
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
 from m2iv_robot.segmentation.prediction import Target, click_hint, predict, shrink, working_size
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
@@ -24,7 +25,8 @@ from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 logger = logging.getLogger(__name__)
 
 LOOK_FRAMES = 32  # frames that a first look at an episode samples
-HALF = 0.5
+ROBOT_P = 0.35  # from which a pixel may be the robot
+PROMPTED_P = 0.4  # from which a pixel belongs to the prompted thing
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,16 @@ class LearnedConfig:
             raise ConfigError(f"segmentation.pixels must be at least {STRIDE * STRIDE}, got {self.pixels}")
         if not 0 <= self.min_object_share < 1:
             raise ConfigError(f"segmentation.min_object_share must be in [0, 1), got {self.min_object_share}")
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """What a glance at an episode tells, at working size."""
+
+    scene: Plate  # without actor
+    ends: Ends
+    move: Move | None
+    given: bool  # the scene is a plate that was given: without the object too
 
 
 class LearnedSegmenter:
@@ -69,84 +81,79 @@ class LearnedSegmenter:
         """
         where = f"{episode.dataset} episode {episode.index}, {episode.camera}"
         check_prompt(prompt, episode, where)
-        size = working_size(*episode.frames.shape[-2:], self.config.pixels)
+        given_on = tuple(episode.frames.shape[-2:])
+        size = working_size(*given_on, self.config.pixels)
         frames = shrink(episode.frames, *size)
-        moved, reason = self._moved(episode, plate, prompt, phases)
-        moved = None if moved is None else resized(moved, size)
-        scene = self._scene(frames, None if plate is None else small(plate, size), moved)
         least = max(6, round(self.config.min_object_share * size[0] * size[1]))
+        first = self.look(frames, None if plate is None else small(plate, size), least)
         if prompt is not None:
-            target = self._asked(frames, scene, (prompt, tuple(episode.frames.shape[-2:])), least, where)
+            target = self.asked(frames[prompt.frame], first, hint_of(prompt, given_on, size), prompt.mask is not None)
+            if int(target.mask.sum()) < least:
+                raise PromptError(
+                    f"{where}: no thing is seen at the prompt in frame {prompt.frame}; try a box or a mask"
+                )
         else:
-            target = target_of(frames, moved, least) or self._changed(frames, scene, least)
-        if target is None:
-            raise SegmentationError(f"{where}: {reason or 'nothing that is moved can be told; give a prompt'}")
-        target = with_rest(target, moved)
-        masks = decide(predict(self.network, frames, scene, target), moved, least)
-        return resized(masks, tuple(episode.frames.shape[-2:]))
+            target = self.moved(episode, frames, first, (plate, phases), where)
+        masks = decide(predict(self.network, frames, scene_without(first, target), target), least)
+        return resized(masks, given_on)
 
-    def _moved(
-        self, episode: Episode, plate: Plate | None, prompt: Prompt | None, phases: tuple[EpisodePhases, ...]
-    ) -> tuple[MaskTrajectory | None, str]:
-        """What the segmenter without weights makes of the episode, or why it makes nothing of it."""
-        try:
-            return self.motion.segment(episode, plate, prompt, phases), ""
-        except (SegmentationError, PromptError) as error:
-            logger.debug("%s", error)
-            return None, str(error).split(": ", 1)[-1]
+    def look(self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, least: int) -> FirstLook:
+        """A first look: the scene without the robot, before and after, and what was moved between."""
+        video = frames[spread(len(frames), LOOK_FRAMES)]
+        scene = plate
+        if scene is None:
+            rough, _ = masked_median(video, torch.zeros(len(video), *frames.shape[-2:], dtype=torch.bool))
+            scene = Plate(rough, torch.ones(frames.shape[-2:], dtype=torch.bool))
+        actor = predict(self.network, video, scene)[:, 0] > ROBOT_P
+        if plate is None:
+            nothing = torch.zeros_like(actor)
+            masks = MaskTrajectory(actor, nothing, torch.ones(len(video)))
+            scene = build_plate([video], [masks], PlateConfig(margin_px=1))
+            actor = predict(self.network, video, scene)[:, 0] > ROBOT_P
+        ends = bare_ends(video, dilate(actor, 5))
+        before = predict(self.network, ends.before.image[None], ends.after)[0].float().sum(0)
+        after = predict(self.network, ends.after.image[None], ends.before)[0].float().sum(0)
+        return FirstLook(scene, ends, find_move(ends, before, after, least), plate is not None)
 
-    def _scene(self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, moved: MaskTrajectory | None) -> Plate:
-        """The scene without actor and object at working size: the given plate, or one from a first look."""
-        if plate is not None:
-            return plate
-        chosen = spread(len(frames), LOOK_FRAMES)
-        video = frames[chosen]
-        rough, _ = masked_median(video, torch.zeros(len(video), *frames.shape[-2:], dtype=torch.bool))
-        known = torch.ones(frames.shape[-2:], dtype=torch.bool)
-        if moved is not None:
-            first = build_plate(
-                [video], [MaskTrajectory(moved.actor[chosen], moved.object[chosen], torch.ones(len(video)))]
-            )
-            rough, known = first.image, first.known
-        seen = predict(self.network, video, Plate(rough, known)).float()
-        actor = seen.sum(1) > HALF
-        object_ = torch.zeros_like(actor) if moved is None else moved.object[chosen] & ~actor
-        return build_plate([video], [MaskTrajectory(actor, object_, torch.ones(len(video)))], PlateConfig(margin_px=1))
+    def asked(
+        self, frame: UInt8[Tensor, "3 h w"], first: FirstLook, hint: Bool[Tensor, "h w"], is_mask: bool
+    ) -> Target:
+        """The thing that a prompt (as a mask at working size) is about; its mask is empty where there is none."""
+        mask = hint
+        if not is_mask:
+            seen = predict(self.network, frame[None], first.scene, None, hint)[0, 1].float()
+            mask = touching(seen > PROMPTED_P, hint)
+        rest = torch.zeros_like(mask)
+        if first.move is not None:
+            for place in (first.move.start, first.move.goal):
+                if bool((place & mask).sum() > 0.3 * mask.sum()):
+                    rest = first.move.start | first.move.goal
+        return Target(frame, mask, rest)
 
-    def _asked(
+    def moved(
         self,
+        episode: Episode,
         frames: UInt8[Tensor, "t 3 h w"],
-        scene: Plate,
-        prompt: tuple[Prompt, tuple[int, int]],
-        least: int,
+        first: FirstLook,
+        told: tuple[Plate | None, tuple[EpisodePhases, ...]],
         where: str,
     ) -> Target:
-        """The object that a prompt is about; the prompt comes with the size of the frames that it was given on."""
-        hint = hint_of(*prompt, tuple(frames.shape[-2:]))
-        frame = frames[prompt[0].frame]
-        mask = hint
-        if prompt[0].mask is None:
-            found = predict(self.network, frame[None], scene, None, hint)[0, 1].float() > 0.4
-            mask = touching(found, hint)
-        if int(mask.sum()) < least:
-            raise PromptError(
-                f"{where}: nothing to hold on to at the prompt in frame {prompt[0].frame}; try another place or a box"
-            )
-        return Target(frame, mask, torch.zeros_like(mask))
+        """The thing that was moved: as the network saw it, or else as the segmenter without weights does.
 
-    def _changed(self, frames: UInt8[Tensor, "t 3 h w"], scene: Plate, least: int) -> Target | None:
-        """The thing that the scene before shows and the scene after does not; None where there is none."""
-        chosen = spread(len(frames), LOOK_FRAMES)
-        video = frames[chosen]
-        covered = dilate(predict(self.network, video, scene)[:, 0] > 0.3, 5)
-        before, after = bare_ends(video, covered)
-        found = predict(self.network, before.image[None], Plate(after.image, before.known & after.known))[0, 1].float()
-        parts = components(found > HALF)
-        if len(parts) == 0:
-            return None
-        mass = (parts * found).sum((1, 2))
-        best = parts[mass.argmax()]
-        return Target(before.image, best, best) if int(best.sum()) >= least else None
+        Raises:
+            SegmentationError: neither can tell.
+        """
+        move = first.move
+        if move is not None and move.score >= MIN_PAIR_SCORE:
+            return Target(first.ends.before.image, move.start, move.start | move.goal)
+        try:
+            size = tuple(frames.shape[-2:])
+            return target_of(frames, resized(self.motion.segment(episode, told[0], None, told[1]), size))
+        except SegmentationError:
+            if move is None:
+                raise
+        logger.info("%s: the object came from a place that is seen, but where it went is not", where)
+        return Target(first.ends.before.image, move.start, move.start | move.goal)
 
 
 def check_prompt(prompt: Prompt | None, episode: Episode, where: str) -> None:
@@ -196,38 +203,29 @@ def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tenso
     return torch.stack(parts).any(0) if parts else torch.zeros_like(mask)
 
 
-def target_of(frames: UInt8[Tensor, "t 3 h w"], moved: MaskTrajectory | None, least: int) -> Target | None:
-    """The object in the frame that shows most of it, clear of the actor; None where it is never seen."""
-    if moved is None:
-        return None
+def target_of(frames: UInt8[Tensor, "t 3 h w"], moved: MaskTrajectory) -> Target:
+    """The object in the frame that shows most of it, clear of the actor."""
     seen = area(moved.object).float()
     crowded = area(dilate(moved.actor, 9) & moved.object).float()
-    score = (seen - 2 * crowded) * (0.5 + 0.5 * moved.confidence)
-    best = int(score.argmax())
-    if int(seen[best]) < least:
-        return None
-    return Target(frames[best], moved.object[best], torch.zeros_like(moved.object[best]))
-
-
-def with_rest(target: Target, moved: MaskTrajectory | None) -> Target:
-    """The target with the places at which the object lies in the first and the last frames."""
-    if moved is None:
-        return target
+    best = int(((seen - 2 * crowded) * (0.5 + 0.5 * moved.confidence)).argmax())
     ends = torch.cat([moved.object[:2], moved.object[-2:]]).any(0)
-    return Target(target.frame, target.mask, target.rest | ends)
+    return Target(frames[best], moved.object[best], ends)
 
 
-def bare_ends(video: UInt8[Tensor, "t 3 h w"], covered: Bool[Tensor, "t h w"]) -> tuple[Plate, Plate]:
-    """The scene before and after: what each pixel showed first and last when nothing covered it."""
-    free = ~covered
-    known = free.any(0)
-    first = free.to(torch.uint8).argmax(0)
-    last = len(video) - 1 - free.flip(0).to(torch.uint8).argmax(0)
-    before, after = (video.gather(0, index[None, None].expand(1, 3, *index.shape))[0] for index in (first, last))
-    return Plate(before, known), Plate(after, known)
+def scene_without(first: FirstLook, target: Target) -> Plate:
+    """The scene with the object taken out of the places it was moved between, where both scenes are known there."""
+    if first.given or first.move is None or not bool((target.rest & first.move.start).any()):
+        return first.scene
+    image, (start, goal) = (
+        first.scene.image.clone(),
+        (dilate(mask[None], 5)[0] for mask in (first.move.start, first.move.goal)),
+    )
+    image[:, start] = first.ends.after.image[:, start]
+    image[:, goal & ~start] = first.ends.before.image[:, goal & ~start]
+    return Plate(image, first.scene.known)
 
 
-def decide(probabilities: Float16[Tensor, "t 2 h w"], moved: MaskTrajectory | None, least: int) -> MaskTrajectory:
+def decide(probabilities: Float16[Tensor, "t 2 h w"], least: int) -> MaskTrajectory:
     """Masks from probabilities: the likeliest class of each pixel, without specks and pinholes."""
     values = probabilities.float()
     actor_p, object_p = values[:, 0], values[:, 1]

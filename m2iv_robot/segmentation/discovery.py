@@ -1,0 +1,112 @@
+"""Which thing was moved: the scene before against the scene after, both without the robot."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from m2iv_robot.background import apply_gains, exposure_gains, masked_median
+from m2iv_robot.data.moved_objects import overlap, strangeness
+from m2iv_robot.types import Plate
+
+CHANGED_COLOUR = 11.0  # Lab distance from which a pixel shows another thing
+SHADOW_RATIO = 0.55  # darker than this share of its lightness a pixel is no mere shadow
+LEAST_BARE_SHARE = 0.3  # of the frames; where the robot nearly always is its remains look like things that moved
+MIN_PAIR_SCORE = 0.12  # of the best pair of places; below it the object is not told
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The scene before and after, without the robot, at one exposure."""
+
+    before: Plate
+    after: Plate
+
+
+@dataclass(frozen=True)
+class Move:
+    """The places that the object left and came to, and how sure that is, in [0, 1]."""
+
+    start: Bool[Tensor, "h w"]
+    goal: Bool[Tensor, "h w"]
+    score: float
+
+
+def bare_ends(video: UInt8[Tensor, "t 3 h w"], covered: Bool[Tensor, "t h w"]) -> Ends:
+    """What each pixel showed first and last when nothing covered it."""
+    reference, _ = masked_median(video, covered)
+    video = apply_gains(video, exposure_gains(video, reference, covered))
+    free = ~covered
+    known = free.float().mean(0) >= LEAST_BARE_SHARE
+    first = free.to(torch.uint8).argmax(0)
+    last = len(video) - 1 - free.flip(0).to(torch.uint8).argmax(0)
+    before, after = (video.gather(0, index[None, None].expand(1, 3, *index.shape))[0] for index in (first, last))
+    return Ends(Plate(before, known), Plate(after, known))
+
+
+def changed_pixels(ends: Ends) -> Bool[np.ndarray, "h w"]:
+    """Where the two scenes differ by more than light and shade."""
+    labs = [
+        cv2.GaussianBlur(cv2.cvtColor(as_image(plate).astype(np.float32) / 255, cv2.COLOR_RGB2LAB), (3, 3), 0)
+        for plate in (ends.before, ends.after)
+    ]
+    distance = np.linalg.norm(labs[0] - labs[1], axis=-1)
+    ratio = (labs[0][..., 0] + 1) / (labs[1][..., 0] + 1)
+    chroma = np.hypot(labs[0][..., 1] - ratio * labs[1][..., 1], labs[0][..., 2] - ratio * labs[1][..., 2])
+    shade = (np.minimum(ratio, 1 / ratio) > SHADOW_RATIO) & (chroma < 5) & (distance < 2.5 * CHANGED_COLOUR)
+    return (distance > CHANGED_COLOUR) & ~shade & ends.before.known.numpy()
+
+
+def as_image(plate: Plate) -> UInt8[np.ndarray, "h w 3"]:
+    """A plate's picture as OpenCV holds one."""
+    return np.ascontiguousarray(plate.image.permute(1, 2, 0).numpy())
+
+
+def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor, "h w"], least_px: int) -> Move | None:
+    """The pair of places that one thing most likely left and came to; None where nothing changed.
+
+    `before_p` is how probably a pixel of the scene before shows something that the scene after does not, `after_p`
+    the other way round.
+    """
+    lean = cv2.GaussianBlur((before_p - after_p).numpy(), (0, 0), 1.5)
+    either = (torch.maximum(before_p, after_p) > 0.35).numpy()
+    changed = changed_pixels(ends)
+    changed = (changed & cv2.dilate(either.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)) | either
+    changed &= ends.before.known.numpy()
+    left, came = (regions(changed & side, least_px) for side in (lean > 0, lean <= 0))
+    images = [as_image(ends.before), as_image(ends.after)]
+    labs = [cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for image in images]
+    starts = [(region, presence(images, region)) for region in left]
+    goals = [(region, 1 - presence(images, region)) for region in came]
+    best = None
+    for start, there in starts:
+        for goal, here in goals:
+            sizes = sorted((int(start.sum()), int(goal.sum())))
+            alike = overlap(labs[0][start], labs[1][goal])
+            score = alike * (sizes[0] / sizes[1]) ** 0.5 * there * here * min(1.0, sizes[0] / (4 * least_px)) ** 0.5
+            if best is None or score > best.score:
+                best = Move(torch.from_numpy(start), torch.from_numpy(goal), float(score))
+    if best is not None and best.score >= MIN_PAIR_SCORE:
+        return best
+    if starts:
+        start, there = max(starts, key=lambda each: each[1] * each[0].sum() ** 0.5)
+        return Move(torch.from_numpy(start), torch.zeros(start.shape, dtype=torch.bool), 0.5 * MIN_PAIR_SCORE * there)
+    return best
+
+
+def presence(images: list[UInt8[np.ndarray, "h w 3"]], region: Bool[np.ndarray, "h w"]) -> float:
+    """How much more a region stands out from its surroundings in the first image than in the second; 0.5: alike."""
+    was, is_now = strangeness(images[0], region), strangeness(images[1], region)
+    return was / (was + is_now + 1e-6)
+
+
+def regions(mask: Bool[np.ndarray, "h w"], least_px: int) -> list[Bool[np.ndarray, "h w"]]:
+    """Connected parts of a mask after closing, the eight largest."""
+    mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, parts, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    order = sorted(range(1, count), key=lambda part: -statistics[part, cv2.CC_STAT_AREA])
+    return [parts == part for part in order[:8] if statistics[part, cv2.CC_STAT_AREA] >= least_px]
