@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from m2iv_robot.config import parse
+from m2iv_robot.data.lerobot_io import WriterConfig
 from m2iv_robot.data.simulation import RecordingConfig, SimulationConfig, record_dataset, truth_path
 
 logger = logging.getLogger(__name__)
@@ -17,9 +18,10 @@ def run(node: DictConfig) -> int:
     config = parse(SimulationConfig, node.simulation, "simulation")
     recording = parse(RecordingConfig, {"count": node.count, "seed": node.seed, "workers": node.workers}, "simulate")
     root = Path(node.output.root)
+    writer = parse(WriterConfig, node.writer, "writer")
     done = 0
     with tqdm(total=recording.count, desc="simulate", unit="episode") as bar:
-        for index in record_dataset(config, root, recording.count, recording.seed, recording.workers):
+        for index in record_dataset(config, root, recording, writer):
             bar.update(index + 1 - bar.n)
             done += 1
     logger.info("%d episodes recorded, %d were there", done, recording.count - done)

@@ -13,8 +13,8 @@ class RecordingConfig:  # configs/simulate.yaml
     """How many episodes of a lab, and how fast."""
 
     count: int = 10
-    seed: int = 0
-    workers: int = 1
+    seed: int = 0  # of the first episode; the next ones take the next numbers
+    workers: int = 1  # processes that simulate at a time, 0 is one per core; the result does not depend on it
 
     def __post_init__(self) -> None:
         for name, low in (("count", 1), ("seed", 0), ("workers", 0)):

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 
 from m2iv_robot.data.lerobot_io import EpisodeRecord, EpisodeWriter, OutputFormat, WriterConfig
-from m2iv_robot.data.simulation.config import SimulationConfig
+from m2iv_robot.data.simulation.config import RecordingConfig, SimulationConfig
 from m2iv_robot.data.simulation.episode import SimulatedEpisode, simulate_episode
 from m2iv_robot.data.simulation.scene import build_scene
 from m2iv_robot.errors import DatasetError
@@ -45,37 +45,32 @@ class Truth:
 
 
 def record_dataset(
-    config: SimulationConfig,
-    root: str | Path,
-    count: int,
-    seed: int,
-    workers: int = 1,
-    writer: WriterConfig | None = None,
+    config: SimulationConfig, root: str | Path, recording: RecordingConfig, writer: WriterConfig | None = None
 ) -> Iterator[int]:
-    """Record episodes `seed`, `seed` + 1, ... as a LeRobot dataset in `root`, truth in `<root>_truth`; yields each index.
+    """Record episodes `seed`, `seed` + 1, ... as a LeRobot dataset in `root`, truth in `<root>_truth`.
 
-    Nothing happens until it is iterated. The same call after a kill continues; a larger `count` appends. `workers`
-    processes simulate at a time (0: one per core); the result does not depend on them.
+    Yields each episode's index; nothing happens until it is iterated. The same call after a kill continues; a larger
+    `count` appends.
 
     Raises:
         WriteError: `root` cannot be written or holds another dataset.
         PlanError: the configured regions are hardly reachable.
     """
     root = Path(root).expanduser().absolute()
-    settings = {"simulation": dataclasses.asdict(config), "seed": seed}
-    with EpisodeWriter(
-        root, _format(config), writer or WriterConfig(codec="h264", crf=18), settings=settings
-    ) as output:
-        wanted = [index for index in range(count) if not _is_done(output, root, seed, index)]
-        for index, simulated in zip(wanted, _simulate(config, [seed + i for i in wanted], workers), strict=True):
-            _save_truth(simulated, config, seed + index, truth_path(root, index))
-            output.append(_record(simulated, seed + index))
+    settings = {"simulation": dataclasses.asdict(config), "seed": recording.seed}
+    writer = writer or WriterConfig(codec="h264")
+    with EpisodeWriter(root, _format(config), writer, settings=settings) as output:
+        wanted = [index for index in range(recording.count) if not _is_done(output, root, recording.seed, index)]
+        seeds = [recording.seed + index for index in wanted]
+        for index, simulated in zip(wanted, _simulate(config, seeds, recording.workers), strict=True):
+            _save_truth(simulated, config, recording.seed + index, truth_path(root, index))
+            output.append(_record(simulated, recording.seed + index))
             yield index
 
 
 def record_all(config: SimulationConfig, root: str | Path, count: int, seed: int, workers: int = 1) -> None:
     """`record_dataset` to its end."""
-    for _ in record_dataset(config, root, count, seed, workers):
+    for _ in record_dataset(config, root, RecordingConfig(count, seed, workers)):
         pass
 
 
