@@ -36,14 +36,14 @@ class PairConfig:
     min_scale: float = 0.6
     max_scale: float = 1.4
     new_plate: float = 0.6  # a simulated robot before a real plate
-    pasted_object: float = 0.5  # a scene without an object of its own gets one
+    pasted_object: float = 0.8  # a scene without an object of its own gets one
     distractor: float = 0.4
     rest_scene: float = 0.15  # the pair is the scene before against the scene after
     still_robot: float = 0.35  # parts of the robot that do not move are in the plate
     damaged_plate: float = 0.5
     hint: float = 0.3
     rest: float = 0.5
-    reference: float = 0.65
+    reference: float = 0.75
 
     def __post_init__(self) -> None:
         if self.width % 32 or self.height % 32:
@@ -121,7 +121,7 @@ def random_sprite(other: LabelledClip, height: int, generator: np.random.Generat
     if mask.sum() >= 40 and generator.random() < 0.6:
         sprite = cut_out(other.before, mask)
         return turned(sprite, float(np.exp(generator.uniform(-0.5, 0.4))), float(generator.normal(0, 25)))
-    size = height * float(np.exp(generator.uniform(np.log(0.05), np.log(0.3))))
+    size = height * float(np.exp(generator.uniform(np.log(0.05), np.log(0.45))))
     return textured_sprite(other.plate, max(int(size), 5), generator)
 
 
