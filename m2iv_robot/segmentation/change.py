@@ -59,7 +59,7 @@ def find_places(
 
     def add(mask: Bool[np.ndarray, "h w"]) -> None:
         for region in parts(mask, min_area_px):
-            if not any((region & place.region).sum() > 0.9 * (region | place.region).sum() for place in places):
+            if not any(same_region(region, place.region) for place in places):
                 places.append(describe(states, region, (like_before, like_after), shaded))
 
     for mask in (turned, turned & ~shaded, turned & ~shaded & ~like_before, turned & ~shaded & ~like_after):
@@ -73,6 +73,15 @@ def find_places(
         add(turned & lookup(left, states.after) & ~lookup(left, states.before))
         add(turned & lookup(came, states.before) & ~lookup(came, states.after))
     return places
+
+
+def same_region(first: Bool[np.ndarray, "h w"], second: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether two regions are nine tenths the same."""
+    sizes = np.count_nonzero(first), np.count_nonzero(second)
+    if min(sizes) < 0.9 * max(sizes):
+        return False
+    shared = np.count_nonzero(first & second)
+    return shared > 0.9 * (sum(sizes) - shared)
 
 
 def colour_parts(state: Float32[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
@@ -248,9 +257,15 @@ def in_time(start: Place, goal: Place, held: EpisodePhases, slack: float) -> flo
 
 
 def outline(
-    state: Float32[np.ndarray, "h w 3"], region: Bool[np.ndarray, "h w"], may_grow: Bool[np.ndarray, "h w"]
+    state: Float32[np.ndarray, "h w 3"],
+    region: Bool[np.ndarray, "h w"],
+    may_grow: Bool[np.ndarray, "h w"],
+    shade: Bool[np.ndarray, "h w"] | None = None,
 ) -> Bool[np.ndarray, "h w"]:
-    """The region drawn to the edges of what is there (GrabCut), within a few pixels of it or inside `may_grow`."""
+    """The region drawn to the edges of what is there (GrabCut), within a few pixels of it or inside `may_grow`.
+
+    It does not grow into its own `shade`.
+    """
     kernel = np.ones((3, 3), np.uint8)
     inner = cv2.erode(region.astype(np.uint8), kernel) > 0
     band = cv2.dilate(region.astype(np.uint8), np.ones((2 * EDGE_GROWTH_PX + 1,) * 2, np.uint8)) > 0
@@ -259,6 +274,8 @@ def outline(
         return region
     plan = np.full(region.shape, cv2.GC_BGD, np.uint8)
     plan[band | may_grow] = cv2.GC_PR_BGD
+    if shade is not None:
+        plan[shade] = cv2.GC_BGD
     plan[region] = cv2.GC_PR_FGD
     plan[inner] = cv2.GC_FGD
     rows, columns = np.where(around)

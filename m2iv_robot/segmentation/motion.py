@@ -200,8 +200,9 @@ def locate(video: Float32[np.ndarray, "t h w 3"], states: States, move: Move) ->
         start_colours = common_colours(move.start.colours_before, 0.9)
         goal_colours = common_colours(move.goal.colours_after, 0.9)
         unchanged = lookup(start_colours, states.before) & lookup(goal_colours, states.after) & ~states.changed
-    start = outline(states.before, without(move.start.region, is_shadow(states.before, states.after)), unchanged)
-    goal = outline(states.after, without(move.goal.region, is_shadow(states.after, states.before)), unchanged)
+    shades = is_shadow(states.before, states.after), is_shadow(states.after, states.before)
+    start = outline(states.before, without(move.start.region, shades[0]), unchanged, shades[0])
+    goal = outline(states.after, without(move.goal.region, shades[1]), unchanged, shades[1])
     length = len(video)
     seen_start, seen_goal = start & states.changed, goal & states.changed
     left = round(float(np.percentile(states.last_before[seen_start], 70)))

@@ -136,7 +136,7 @@ def region_at(lab: Float32[np.ndarray, "h w 3"], click: tuple[float, float]) -> 
     x, y = min(round(click[0]), width - 1), min(round(click[1]), height - 1)
     patch = lab[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].reshape(-1, 3)
     colour = np.median(patch, 0)
-    alike = (distance(lab, colour[None, None]) < CLICK_COLOUR).astype(np.uint8)
+    alike = (distance(lab, np.broadcast_to(colour, lab.shape)) < CLICK_COLOUR).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     alike[y, x] = 1
     _, labels = cv2.connectedComponents(alike, connectivity=4)

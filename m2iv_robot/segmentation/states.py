@@ -19,6 +19,7 @@ CHANGED_COLOUR = 9.0  # Lab distance from which two settled values are different
 MIN_PURITY = 0.9  # share of settled samples that must be in the right order around the moment of change
 FRAMES_PER_STATE = 20  # sampled for each settled value
 DARKEST_SHADOW = 0.5  # of L + 16: an eighth of the light
+DULLEST_SHADOW = 0.4  # share of the hue's strength that is left in a shadow, beyond its darkness
 USUAL_FRAMES = 28  # sampled for the whole episode
 NEAR_EVENT_WEIGHT = 0.4  # of samples close to the grasp or the release, where the robot hovers
 
@@ -116,18 +117,28 @@ def order_in_time(
     is_before = np.stack([distance(frame, before) < tolerance for frame in video])
     is_after = np.stack([distance(frame, after) < tolerance for frame in video])
     is_before, is_after = is_before & ~is_after, is_after & ~is_before
-    seen_before, seen_after = is_before.cumsum(0, dtype=np.int32), is_after.cumsum(0, dtype=np.int32)
-    in_order = seen_before + (seen_after[-1] - seen_after)
-    moment = in_order.argmax(0)
-    purity = in_order.max(0) / np.maximum(seen_before[-1] + seen_after[-1], 1)
-    index = np.arange(length)[:, None, None]
-    changed = (difference > CHANGED_COLOUR) & (purity > MIN_PURITY) & (seen_before[-1] >= 2) & (seen_after[-1] >= 2)
+    total_before, total_after = (seen.sum(0, dtype=np.int32) for seen in (is_before, is_after))
+    in_order, best = total_after.copy(), np.full(total_after.shape, -1, np.int32)
+    moment = np.zeros(total_after.shape, np.int32)
+    for index in range(length):
+        in_order += is_before[index]
+        in_order -= is_after[index]
+        better = in_order > best
+        best[better], moment[better] = in_order[better], index
+    purity = best / np.maximum(total_before + total_after, 1)
+    last_before = np.full(moment.shape, -1, np.int32)
+    first_after = np.full(moment.shape, length, np.int32)
+    for index in range(length):
+        last_before[is_before[index] & (moment >= index)] = index
+        back = length - 1 - index
+        first_after[is_after[back] & (moment < back)] = back
+    changed = (difference > CHANGED_COLOUR) & (purity > MIN_PURITY) & (total_before >= 2) & (total_after >= 2)
     return States(
         before=before,
         after=after,
         changed=changed,
-        last_before=np.where(is_before & (index <= moment), index, -1).max(0),
-        first_after=np.where(is_after & (index > moment), index, length).min(0),
+        last_before=last_before,
+        first_after=first_after,
     )
 
 
@@ -148,10 +159,15 @@ def passing_colours(
 
 
 def is_shadow(frame: Float32[np.ndarray, "h w 3"], scene: Float32[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "h w"]:
-    """Where a frame is a darker version of the scene, of nearly the same hue.
+    """Where a frame is a darker version of the scene, of nearly the same hue and perhaps duller.
 
-    Less of the same light scales L + 16, a and b alike (CIE 1976, away from black).
+    Less of the same light scales L + 16, a and b alike (CIE 1976, away from black); light from all around that
+    remains in a shadow is of another colour than the lamp's and dulls it.
     """
     factor = (frame[..., 0] + 16) / (scene[..., 0] + 16)
-    hue = np.hypot(frame[..., 1] - scene[..., 1] * factor, frame[..., 2] - scene[..., 2] * factor)
-    return (factor > DARKEST_SHADOW) & (factor < 1) & (hue < 4 + 0.12 * np.hypot(scene[..., 1], scene[..., 2]))
+    chroma, seen = scene[..., 1:], frame[..., 1:]
+    squared = np.einsum("...c,...c->...", chroma, chroma)
+    kept = np.einsum("...c,...c->...", chroma, seen) / np.maximum(squared, 1e-3)
+    kept = np.clip(kept, DULLEST_SHADOW * factor, 1.1 * factor)
+    hue = np.linalg.norm(seen - kept[..., None] * chroma, axis=-1)
+    return (factor > DARKEST_SHADOW) & (factor < 1) & (hue < 4 + 0.12 * np.sqrt(squared))
