@@ -71,7 +71,7 @@ def plan_joints(
     home: Float[np.ndarray, " j"],
     fps: int,
     generator: np.random.Generator,
-) -> Float[np.ndarray, "t j"]:
+) -> Float[np.ndarray, "t k"]:
     """The leader's arm joints and gripper joint for every frame, before the follower's droop is compensated.
 
     Raises:
@@ -95,7 +95,7 @@ def plan_joints(
     return joints
 
 
-def droop(scene: Scene, joints: Float[np.ndarray, "t j"]) -> Float[np.ndarray, "t j"]:
+def droop(scene: Scene, joints: Float[np.ndarray, "t k"]) -> Float[np.ndarray, "t k"]:
     """How far gravity pulls each servo off its target at these arm joints, rad; a person leads by as much."""
     data = mujoco.MjData(scene.model)
     address = joint_addresses(scene.model, scene.arm.arm_joints)
