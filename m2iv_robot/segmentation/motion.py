@@ -45,6 +45,8 @@ from m2iv_robot.segmentation.tracking import (
 )
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
+ACTOR_COLOUR_SHARE = 0.85  # of what passes by; the rest may be noise, cables or the object
+
 
 @dataclass(frozen=True)
 class MotionConfig:
@@ -129,7 +131,7 @@ class MotionSegmenter:
         for span in spans_to_try(len(video), phases):
             states = find_states(video, span)
             colours = histogram(passing_colours(video, states, usual, span))
-            robot = common_colours(colours, 0.85)
+            robot = common_colours(colours, ACTOR_COLOUR_SHARE)
             held = span if phases else None
             among = np.ones(states.changed.shape, bool)
             if held is not None:
@@ -249,7 +251,8 @@ def follow(
 ) -> tuple[Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"], Float32[np.ndarray, " t"]]:
     """Actor, object and confidence in every frame."""
     roughness = roughness_of(scene)
-    moving = np.stack([foreground(frame, scene, roughness) for frame in video])
+    robot = common_colours(looks.actor, ACTOR_COLOUR_SHARE)
+    moving = np.stack([foreground(frame, scene, roughness, robot) for frame in video])
     actor, object_ = np.zeros_like(moving), np.zeros_like(moving)
     sure = np.zeros(len(video), np.float32)
     for frames, place, state in (

@@ -41,15 +41,18 @@ def foreground(
     frame: Float32[np.ndarray, "h w 3"],
     scene: Float32[np.ndarray, "h w 3"],
     roughness: Float32[np.ndarray, "h w"],
+    actor_colours: Bool[np.ndarray, "l a b"],
 ) -> Bool[np.ndarray, "h w"]:
-    """Where a frame shows something in front of the scene; shadows and flicker at edges left out.
+    """Where a frame shows something in front of the scene; flicker at edges left out, and shadows.
 
     `roughness` is the scene's local contrast: there a slight shake of the camera or the codec changes much.
+    A darker version of the scene in the actor's own colours is the actor.
     """
     differs = distance(frame, scene) > FOREGROUND_COLOUR + 0.5 * roughness
-    solid = differs & ~is_shadow(frame, scene)
+    solid = differs & ~(is_shadow(frame, scene) & ~lookup(actor_colours, frame))
     mask = cv2.morphologyEx(solid.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    edges = (cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0) & differs  # blended with the scene: darker, no shadow
+    mask = cv2.morphologyEx((edges | (mask > 0)).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return mask > 0
 
 
