@@ -1,0 +1,121 @@
+"""Planning a whole dataset: three simulated episodes with true masks, at a small size."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset
+from m2iv_robot.data.mask_store import MaskStore
+from m2iv_robot.data.simulation import SimulationConfig, load_truth, record_all, replay
+from m2iv_robot.errors import DatasetError, PlanError
+from m2iv_robot.kinematics import RobotConfig
+from m2iv_robot.placement import PlacementConfig
+from m2iv_robot.plan import (
+    PlanConfig,
+    PlanReport,
+    PlanTask,
+    plan_dataset,
+    read_plans,
+    write_drawings,
+    write_plan_page,
+    write_plans,
+)
+
+CAMERA = "observation.images.front"
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory) -> PlanTask:
+    root = tmp_path_factory.mktemp("plan") / "lab"
+    config = SimulationConfig(width=160, height=120, wrist_width=0, fps=10, scene_seed=3, shape="cube", start_y_max=0.0)
+    record_all(config, root, 4, 20)
+    store = MaskStore(root.parent / "masks")
+    truths = [load_truth(root, index) for index in range(4)]
+    for index, truth in enumerate(truths):
+        store.save("lab", index, CAMERA, truth.masks, {"plate": "pose_00"})
+    store.save_plate("lab", CAMERA, "pose_00", truths[0].plate)
+    dataset = open_dataset(DatasetConfig(root=str(root)))
+    return PlanTask(dataset, CAMERA, store, config=PlanConfig(count=8, seed=1))
+
+
+@pytest.fixture(scope="module")
+def report(task) -> PlanReport:
+    return plan_dataset(task)
+
+
+def test_plans_from_pixels_and_logs_work_in_the_simulator(task, report):
+    successes = []
+    for plan in report.plans:
+        truth = load_truth(task.dataset.root, plan.source_episode)
+        start = np.asarray(truth.start_xy) + plan.placement.shift_m
+        actions = plan.motion.action.double().numpy()
+        successes.append(replay(truth.config, truth.seed, tuple(start.tolist()), actions).success)
+    assert len(successes) == 8
+    assert sum(successes) >= 6
+
+
+def test_every_episode_takes_its_turn_and_places_are_apart(report):
+    sources = [plan.source_episode for plan in report.plans]
+    assert sources[:4] == [0, 1, 2, 3]
+    shifts = {plan.placement.shift_px for plan in report.plans}
+    assert len(shifts) == 8
+    assert not report.failures
+    assert not report.notes
+
+
+def test_plans_come_back_from_their_files_as_they_were(report, tmp_path):
+    write_plans(tmp_path, report)
+    for before, after in zip(report.plans, read_plans(tmp_path), strict=True):
+        assert before.source_episode == after.source_episode
+        for part in ("placement", "motion"):
+            old, new = getattr(before, part), getattr(after, part)
+            for field in dataclasses.fields(old):
+                value, read = getattr(old, field.name), getattr(new, field.name)
+                same = np.array_equal(value, read) if isinstance(value, np.ndarray | torch.Tensor) else value == read
+                assert same, field.name
+
+
+def test_a_damaged_plan_file_is_named(report, tmp_path):
+    write_plans(tmp_path, report)
+    (tmp_path / "plans" / "plan_000003.npz").write_bytes(b"nothing")
+    with pytest.raises(PlanError, match="plan_000003"):
+        read_plans(tmp_path)
+    with pytest.raises(PlanError, match="no such file"):
+        read_plans(tmp_path / "elsewhere")
+
+
+def test_the_page_and_the_drawing_show_all_plans(task, report, tmp_path):
+    page = write_plan_page(tmp_path / "plans.html", task, report).read_text()
+    assert "8 plans" in page
+    (drawing,) = write_drawings(tmp_path, report, "start")
+    assert drawing.stat().st_size > 10_000
+
+
+def test_without_kinematics_placements_stay_in_the_image_and_the_cost_is_said(task):
+    config = PlanConfig(count=4)
+    found = plan_dataset(dataclasses.replace(task, robot=RobotConfig(name="none", kind="none"), config=config))
+    assert len(found.plans) == 4
+    assert all(plan.motion is None and plan.placement.shift_m is None for plan in found.plans)
+    assert "image plane only" in found.notes[0]
+
+
+def test_episodes_without_masks_are_listed_with_what_to_do(task, tmp_path):
+    found = plan_dataset(dataclasses.replace(task, store=MaskStore(tmp_path)))
+    assert not found.plans
+    assert [index for index, _ in found.failures] == [0, 1, 2, 3]
+    assert "m2iv annotate" in str(found.failures[0][1])
+
+
+def test_an_unknown_camera_is_refused(task):
+    with pytest.raises(DatasetError, match="top"):
+        plan_dataset(dataclasses.replace(task, camera="top"))
+
+
+def test_a_polygon_bounds_the_places(task):
+    polygon = PlacementConfig(polygon_px=[80.0, 50.0, 159.0, 50.0, 159.0, 119.0, 80.0, 119.0])
+    found = plan_dataset(dataclasses.replace(task, placement=polygon, config=PlanConfig(count=2)))
+    for plan in found.plans:
+        columns = torch.nonzero(plan.placement.start.any(dim=0))
+        assert int(columns.min()) >= 76
