@@ -51,6 +51,8 @@ def decode_slice(video: VideoSlice, length: int, fps: float) -> UInt8[np.ndarray
 
 def _decode(container: av.container.InputContainer, video: VideoSlice, length: int, fps: float) -> np.ndarray:
     stream = container.streams.video[0]
+    if stream.codec_context.name in ("h264", "hevc"):
+        stream.codec_context.thread_count = 1  # LeRobot writes one slice per frame: threads would only wait
     if video.start_s > 0:
         container.seek(round(video.start_s / stream.time_base), stream=stream, backward=True)
     height, width = stream.height, stream.width
