@@ -29,6 +29,7 @@ from m2iv_robot.camera import (
 from m2iv_robot.camera.correspondences import rest
 from m2iv_robot.config import preset
 from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, open_dataset, read_episode
+from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.data.simulation import SimulatedEpisode, SimulationConfig, simulate_episode
 from m2iv_robot.errors import ConfigError, DatasetError, M2IVError
 from m2iv_robot.kinematics import Kinematics, RobotConfig, build_kinematics, find_phases
@@ -51,7 +52,8 @@ class CameraBenchmarkConfig:
     simulated_labs: int = 3  # each with its own camera, light and object; 0 leaves the simulation out
     simulated_episodes: int = 10  # of each lab
     annotated_labs: int = 1  # of them, also with the masks that the segmenter finds
-    segmentation: str = "motion"
+    segmentation: str = "motion"  # the segmenter that finds the masks
+    masks: str = ""  # folder of m2iv annotate with masks of the real recordings; empty: the segmenter finds them here
     stillness: bool = True
     release: bool = True
     seed: int = 0
@@ -232,7 +234,7 @@ def real_releases(folder: Path, config: CameraBenchmarkConfig) -> dict:
                 continue
             name = {"episode": index, "camera": camera.rsplit(".", 1)[-1]}
             try:
-                rows.append(name | release_row(episode, segmenter))
+                rows.append(name | release_row(episode, real_masks(config, episode, segmenter)))
             except M2IVError as error:
                 rows.append(name | {"failed": str(error)})
     errors = [row["contact_error_px"] for row in rows if "contact_error_px" in row]
@@ -242,19 +244,34 @@ def real_releases(folder: Path, config: CameraBenchmarkConfig) -> dict:
     return summary | {"releases": rows}
 
 
-def release_row(episode: Episode, segmenter: Segmenter) -> dict:
-    """Predict the last release of an episode from a camera fitted without it.
-
-    Compared with where the object is seen in the last held frame, and with where it comes to rest: between the two
-    the opening fingers may push it (`pushed_px`), which no projection can know.
+def real_masks(config: CameraBenchmarkConfig, episode: Episode, segmenter: Segmenter) -> MaskTrajectory:
+    """Masks of a real episode: those in the given folder, or what the segmenter finds with the episode's own plate.
 
     Raises:
-        M2IVError: no masks, or no camera.
+        DatasetError: the folder has none for it.
+        SegmentationError: the segmenter gives up.
+    """
+    if config.masks:
+        stored = MaskStore(config.masks).load(episode.dataset, episode.index, episode.camera)
+        if stored is None:
+            raise DatasetError(f"no masks in {config.masks}; run m2iv annotate")
+        return stored
+    phases = tuple(phases_of(episode)[1])
+    rough = segmenter.segment(episode, None, None, phases)
+    return segmenter.segment(episode, build_plate([episode.frames], [rough]), None, phases)
+
+
+def release_row(episode: Episode, masks: MaskTrajectory) -> dict:
+    """Predict the last release of an episode from a camera fitted without it.
+
+    Compared with where the object is seen in the last of the held-out held frames, and with where it comes to rest:
+    between the two the opening fingers may push it (`pushed_px`), which no projection can know.
+
+    Raises:
+        M2IVError: the masks do not show the release, or no camera fits.
     """
     kinematics, phases = phases_of(episode)
     poses = kinematics.forward(episode.state)
-    masks = segmenter.segment(episode, None, None, tuple(phases))
-    masks = segmenter.segment(episode, build_plate([episode.frames], [masks]), None, tuple(phases))
     settings = replace(CameraConfig(), max_table_sigma_m=np.inf)  # the image is what counts here
     data = correspondences(masks, poses, phases, episode.fps, settings)
     if not len(data):
@@ -264,10 +281,10 @@ def release_row(episode: Episode, segmenter: Segmenter) -> dict:
     kept = ~in_release(data, phase, episode.fps)
     height, width = episode.frames.shape[-2:]
     fit = fit_camera(data.take(kept), width, height, settings, tuple(kinematics.config.finger_offset_m))
-    contact, resting = seen_release(data, masks, phase, episode.fps)
-    predicted = predict(fit, poses[phase.release - 1], int(data.group.max()))
+    frame, contact, resting = seen_release(data, masks, phase, episode.fps)
+    predicted = predict(fit, poses[frame], int(data.group.max()))
     return {
-        "frame": phase.release - 1,
+        "frame": frame,
         "points": int(kept.sum()),
         "residual_px": fit.median_residual_px,
         "contact_error_px": float(np.linalg.norm(predicted - contact)),
@@ -283,13 +300,16 @@ def in_release(data: Correspondences, phase: EpisodePhases, fps: float) -> np.nd
 
 def seen_release(
     data: Correspondences, masks: MaskTrajectory, phase: EpisodePhases, fps: float
-) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
-    """Pixel of the object in the last held frame in which it is seen, and where it rests afterwards."""
+) -> tuple[int, Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+    """The last held frame in which the object is seen, its pixel there, and where it rests afterwards."""
     after = rest(masks.object, (min(phase.release + round(HELD_OUT_S * fps), len(masks.object) - 1), len(masks.object)))
     if after is None:
         raise DatasetError("the object is not seen after its release")
-    at_contact = np.flatnonzero(data.frame == phase.release - 1)
-    return (data.pixels[at_contact[0]] if len(at_contact) else after.centre), after.centre
+    held_out = np.flatnonzero(in_release(data, phase, fps))
+    if not len(held_out):
+        raise DatasetError("the object is not seen at its release")
+    last = held_out[data.frame[held_out].argmax()]
+    return int(data.frame[last]), data.pixels[last], after.centre
 
 
 def predict(fit: CameraFit, pose: Float[np.ndarray, "4 4"], group: int) -> Float[np.ndarray, "2"]:
