@@ -155,16 +155,16 @@ def test_a_goal_is_moved_and_the_start_kept(scene, generator):
 
 
 def test_no_room_is_said(scene, generator):
-    nowhere = dataclasses.replace(scene, support=disc(70, 70, 5))
+    nowhere = dataclasses.replace(scene, support=disc(70, 70, 3))
     with pytest.raises(PlanError, match="no free place"):
         sample_placements(nowhere, PlacementConfig(), 3, generator)
 
 
 def test_a_polygon_is_filled_and_one_outside_is_refused():
-    inside = polygon_mask([10, 10, 50, 10, 50, 40, 10, 40], HEIGHT, WIDTH)
+    inside = polygon_mask([10.0, 10.0, 50.0, 10.0, 50.0, 40.0, 10.0, 40.0], HEIGHT, WIDTH)
     assert int(area(inside)) == 41 * 31
     with pytest.raises(PlanError, match="outside the frame"):
-        polygon_mask([500, 500, 600, 500, 600, 600], HEIGHT, WIDTH)
+        polygon_mask([500.0, 500.0, 600.0, 500.0, 600.0, 600.0], HEIGHT, WIDTH)
 
 
 def test_the_resting_mask_is_one_in_which_nothing_hides_the_object():

@@ -15,8 +15,8 @@ from m2iv_robot.masks import area, centroid, shift
 from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.types import Placement
 
-TRIES = 40  # candidates drawn for each one that is free
-GIVE_UP = 400  # candidates in a row without a free place
+REFUSALS = 40  # per placement, before giving up
+ROUNDS = 15  # of candidates without a free place, before giving up
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def sample_placements(
     """
     sampler = _start(scene, config, generator)
     placements, refusals = [], []
-    for _ in range(count * TRIES):
-        if len(placements) == count or len(refusals) >= count * TRIES:
+    for _ in range(count * REFUSALS):
+        if len(placements) == count or len(refusals) >= count * REFUSALS:
             break
         found = _propose(sampler)
         if found is None:
@@ -130,22 +130,15 @@ def _uniform(generator: torch.Generator, low: float, high: float) -> float:
 
 def _propose(sampler: _Sampler) -> tuple[Place, Placement] | None:
     """The free candidate farthest from what is taken; None where no candidate is free."""
-    best, best_distance, free = None, -1.0, 0
     box = _box(sampler)
-    for attempt in range(max(GIVE_UP, TRIES * sampler.config.candidates)):
-        if free >= sampler.config.candidates or (attempt >= GIVE_UP and free == 0):
-            break
-        place = _candidate(sampler, box)
-        if place is None:
-            continue
-        placement = _placement(sampler, place)
-        if placement is None:
-            continue
-        free += 1
-        distance = _nearest(place, sampler.taken)
-        if distance > best_distance:
-            best, best_distance = (place, placement), distance
-    return best
+    for _ in range(ROUNDS):
+        drawn = [_candidate(sampler, box) for _ in range(sampler.config.candidates)]
+        places = [place for place in drawn if place is not None]
+        for place in sorted(places, key=lambda one: -_nearest(one, sampler.taken)):
+            placement = _placement(sampler, place)
+            if placement is not None:
+                return place, placement
+    return None
 
 
 def _box(sampler: _Sampler) -> tuple[float, float, float, float]:
@@ -169,25 +162,25 @@ def _box(sampler: _Sampler) -> tuple[float, float, float, float]:
 
 
 def _candidate(sampler: _Sampler, box: tuple[float, float, float, float]) -> Place | None:
-    """A random place; None where it is out of reach or out of the frame."""
+    """A random place; None where it is out of reach, out of the frame, or not free."""
     scene = sampler.scene
     x, y = _uniform(sampler.generator, *box[:2]), _uniform(sampler.generator, *box[2:])
-    if scene.camera is None:
-        return Place((x, y), None)
-    point = np.array([[x, y, scene.plane_z_m]])
-    if not scene.camera.visible(point)[0] or (scene.reach is not None and not scene.reach(point)[0]):
-        return None
-    column, row = scene.camera.project(point)[0]
-    return Place((float(column), float(row)), (x, y))
+    place = Place((x, y), None)
+    if scene.camera is not None:
+        point = np.array([[x, y, scene.plane_z_m]])
+        if not scene.camera.visible(point)[0] or (scene.reach is not None and not scene.reach(point)[0]):
+            return None
+        column, row = scene.camera.project(point)[0]
+        place = Place((float(column), float(row)), (x, y))
+    column, row = (round(value) for value in place.xy_px)
+    height, width = scene.support.shape
+    inside = 0 <= column < width and 0 <= row < height
+    return place if inside and sampler.free[row, column] > 0 else None
 
 
 def _placement(sampler: _Sampler, place: Place) -> Placement | None:
     """The object put there; None where it would touch the robot, another object, the goal or the frame's edge."""
     scene, config, home = sampler.scene, sampler.config, sampler.home
-    column, row = (round(value) for value in place.xy_px)
-    height, width = scene.support.shape
-    if not (0 <= column < width and 0 <= row < height) or sampler.free[row, column] == 0:
-        return None
     scale = 1.0
     if scene.camera is not None:
         points = np.array([[*place.xy_m, scene.plane_z_m], [*home.xy_m, scene.plane_z_m]])
