@@ -8,7 +8,12 @@ SHELL := bash
 
 VENV := .venv
 BIN := $(VENV)/bin
+M2IV := $(BIN)/python -m m2iv_robot
 OUTPUTS := outputs
+STORES := $(OUTPUTS)/training/stores
+# Recorded datasets, for what is measured or trained on real data
+M2IV_DATA ?= ../shared/data
+PICTURED := dataset.root=$(M2IV_DATA)/droid_blocks camera=observation.images.exterior_1
 # Two test processes on two cores: more threads in each would only get in each other's way
 WORKERS ?= 2
 export OMP_NUM_THREADS ?= 1
@@ -22,18 +27,19 @@ REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d '
 INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
 INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
-.PHONY: help demo test lint format benchmark weights osmesa clean
+.PHONY: help demo test lint format benchmark weights picture osmesa clean
 
 help:
 	@echo "make demo        annotate the sample, plan new motions, write the page: outputs/demo"
 	@echo "make test        ruff, import contracts and all tests"
 	@echo "make format      put the code in shape"
 	@echo "make benchmark   every benchmark, one after the other: outputs/benchmarks"
-	@echo "make weights     train the weights that ship with the package"
+	@echo "make weights     train the segmenter on data in M2IV_DATA and on simulation: outputs/training"
+	@echo "make picture     the picture in README.md, from real frames"
 	@echo "make clean       remove what was built or downloaded into this folder, outputs/ excepted"
 
 demo: $(INSTALLED_TO_RUN)
-	@$(BIN)/python -m m2iv_robot demo output=$(OUTPUTS)/demo
+	@$(M2IV) demo output=$(OUTPUTS)/demo
 
 test: lint osmesa
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -48,10 +54,22 @@ format: $(INSTALLED_TO_TEST)
 	$(BIN)/ruff format .
 
 benchmark: $(INSTALLED_TO_TEST) osmesa
-	@for file in configs/benchmark/*.yaml; do $(BIN)/python -m m2iv_robot benchmark "benchmark=$$(basename "$$file" .yaml)"; done
+	@for file in configs/benchmark/*.yaml; do $(M2IV) benchmark "benchmark=$$(basename "$$file" .yaml)"; done
 
+# Scenes labelled by simulation and from real clips first, then the segmenter that learns from them: hours on two cores
 weights: $(INSTALLED_TO_TEST) osmesa
-	@$(BIN)/python -m m2iv_robot train
+	$(M2IV) train train.part=store store=droid_clips store.source=$(M2IV_DATA)/droid_clips train.output=$(STORES)/droid
+	for robot in so101 panda; do \
+	  $(M2IV) train train.part=store store=simulation simulation=$$robot train.output=$(STORES)/$$robot; \
+	done
+	$(M2IV) train train.part=segmenter "train.stores=[$(STORES)/droid,$(STORES)/so101,$(STORES)/panda]" \
+	  train.output=$(OUTPUTS)/training/segmenter
+
+# The picture in README.md
+picture: $(INSTALLED_TO_RUN)
+	$(M2IV) plan $(PICTURED) segmentation=learned output.root=$(OUTPUTS)/picture/masks output.plans=$(OUTPUTS)/picture/plans \
+	  plan.count=7 plan.episodes=1 placement.polygon_px=[70,92,150,85,205,100,290,133,255,190,125,190]
+	$(BIN)/python docs/picture.py $(M2IV_DATA)/droid_blocks $(OUTPUTS)/picture/masks $(OUTPUTS)/picture/plans/pose_00.png
 
 osmesa:
 	@if [ "$$(uname -s)" = Linux ] && [ "$${MUJOCO_GL:-}" = osmesa ] && \
@@ -76,7 +94,7 @@ $(BIN)/python:
 
 $(INSTALLED_TO_RUN): | $(BIN)/python
 	@echo "Installing what m2iv_robot needs into $(VENV): a few minutes, several GB"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,train]"
 	@rm -f $(VENV)/.installed-to-run-*
 	@touch $@
 
@@ -87,4 +105,4 @@ $(INSTALLED_TO_TEST): | $(BIN)/python
 	@touch $(INSTALLED_TO_RUN) $@
 
 clean:
-	rm -rf $(VENV) build install log *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build install log *.egg-info .pytest_cache .ruff_cache .import_linter_cache MUJOCO_LOG.TXT
