@@ -80,8 +80,8 @@ osmesa:
 	  exit 1; \
 	fi
 
-# The interpreter is looked for only when the environment has to be made
-$(BIN)/python:
+# pip comes last when an environment is made: where it is missing, making it was interrupted and is done again
+$(BIN)/pip:
 	@for candidate in "$${PYTHON:-python3.12}" python3.13 python3; do \
 	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' 2> /dev/null; then \
 	    echo "Making $(VENV) with $$("$$candidate" --version)"; \
@@ -92,13 +92,13 @@ $(BIN)/python:
 	echo "pyenv: pyenv install 3.12). Name it if it is elsewhere: make PYTHON=/path/to/python3.12" >&2; \
 	exit 1
 
-$(INSTALLED_TO_RUN): | $(BIN)/python
+$(INSTALLED_TO_RUN): | $(BIN)/pip
 	@echo "Installing what m2iv_robot needs into $(VENV): a few minutes, several GB"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,train]"
 	@rm -f $(VENV)/.installed-to-run-*
 	@touch $@
 
-$(INSTALLED_TO_TEST): | $(BIN)/python
+$(INSTALLED_TO_TEST): | $(BIN)/pip
 	@echo "Installing what m2iv_robot and its tests need into $(VENV): a few minutes, several GB"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,metrics,train,dev]"
 	@rm -f $(VENV)/.installed-to-*
