@@ -11,7 +11,7 @@ from m2iv_robot.data.simulation.environment import PickPlaceEnvironment
 from m2iv_robot.data.simulation.lerobot_env import So101EnvironmentConfig
 
 TINY = SimulationConfig(
-    width=48, height=36, wrist_width=32, wrist_height=24, scene_seed=4, goal_marker=True, noise_levels=0
+    width=48, height=36, wrist_width=32, wrist_height=24, scene_seed=4, goal_marker=True, noise_levels=0.0
 )
 SEED = 2
 

@@ -1,4 +1,4 @@
-"""What the scene, the expert and the recorder need to know of a robot arm, and inverse kinematics in its MuJoCo model."""
+"""What scene, expert and recorder need to know of a robot arm, and inverse kinematics in its MuJoCo model."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ class Arm:
 
     name: str
     robot_type: str
-    camera_prefix: str  # feature keys are observation.images.<front|wrist>
     state_names: tuple[str, ...]
     arm_joints: tuple[str, ...]
     gripper_joints: tuple[str, ...]  # all driven together
@@ -73,7 +72,8 @@ def add_pad(body: mujoco.MjsBody, centre: np.ndarray, half: tuple[float, float, 
     """A box that grips the object, and nothing else."""
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half, quat=quaternion, group=3, mass=0.0,
-        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.05, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
+        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.05, 0.001], solref=[0.01, 1],
+        solimp=[0.9, 0.95, 0.001, 0.5, 2],
     )  # fmt: skip
 
 
@@ -81,7 +81,8 @@ def add_ball(body: mujoco.MjsBody, centre: np.ndarray) -> None:
     """A ball of 4 mm that grips the object, and nothing else."""
     body.add_geom(
         type=mujoco.mjtGeom.mjGEOM_SPHERE, pos=centre, size=[0.004, 0, 0], group=3, mass=0.0, margin=0.0,
-        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.02, 0.001], solref=[0.01, 1], solimp=[0.9, 0.95, 0.001, 0.5, 2],
+        contype=2, conaffinity=2, condim=6, friction=[1.5, 0.02, 0.001], solref=[0.01, 1],
+        solimp=[0.9, 0.95, 0.001, 0.5, 2],
     )  # fmt: skip
 
 

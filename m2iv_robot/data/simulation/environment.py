@@ -15,7 +15,8 @@ class PickPlaceEnvironment(gymnasium.Env):
     """One lab. Observations: `pixels` (front, wrist: uint8 h w 3) and `agent_pos`, both as the datasets have them.
 
     Actions are those of the datasets. An episode ends with reward 1 when the object was lifted, lies within 3 cm of
-    the goal and is let go; `info["is_success"]` says so. `reset(seed=n)` gives the task of `simulate_episode(config, n)`.
+    the goal and is let go; `info["is_success"]` says so. `reset(seed=n)` gives the task of `simulate_episode(config,
+    n)`, unless its operator needed a second attempt.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012  as Gymnasium wants it

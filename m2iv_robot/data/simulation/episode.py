@@ -56,12 +56,14 @@ class ReplayResult:
 
 
 @dataclass(frozen=True)
-class _Demonstration:
+class Demonstration:
+    """One pick and place without pictures."""
+
     task: Task
     home: Float[np.ndarray, " j"]
     actions: Float[np.ndarray, "t a"]
     trace: Trace
-    attempt: int
+    attempt: int  # 0 where the first one succeeded
 
 
 def simulate_episode(config: SimulationConfig, seed: int) -> SimulatedEpisode:
@@ -72,7 +74,7 @@ def simulate_episode(config: SimulationConfig, seed: int) -> SimulatedEpisode:
         ConfigError: rendering is not possible on this machine.
     """
     scene = build_scene(config)
-    demonstration = _demonstrate(scene, config, seed)
+    demonstration = demonstrate(scene, config, seed)
     return _film(scene, config, seed, demonstration)
 
 
@@ -86,11 +88,11 @@ def replay(
 ) -> ReplayResult:
     """Play `actions` open loop in the scene of episode `seed`, its object put at `start_xy` instead.
 
-    Its yaw, its goal and the robot's first pose are the episode's own unless given. After the last action the robot stays where
-    it is for a second.
+    Its yaw, its goal and the robot's first pose are the episode's own unless given. After the last action the robot
+    stays where it is for a second.
     """
     scene = build_scene(config)
-    demonstration = _demonstrate(scene, config, seed)
+    demonstration = demonstrate(scene, config, seed)
     task = demonstration.task
     yaw = task.start_yaw_rad if start_yaw_rad is None else start_yaw_rad
     moved = Task(start_xy, yaw, goal_xy or task.goal_xy)
@@ -107,7 +109,12 @@ def replay(
     )
 
 
-def _demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> _Demonstration:
+def demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> Demonstration:
+    """Let the operator try until the object lies at the goal, each time with a new start and goal.
+
+    Raises:
+        PlanError: no attempt succeeded.
+    """
     for attempt in range(ATTEMPTS):
         generator = np.random.default_rng([seed, attempt])
         task, home = _draw(scene, config, generator)
@@ -123,7 +130,7 @@ def _demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> _Demonstr
         if carried(trace, task.goal_xy)[0]:
             if scene.arm.action_is_next_state:
                 actions = np.concatenate([trace.state[1:], trace.state[-1:]])
-            return _Demonstration(task, home, actions, trace, attempt)
+            return Demonstration(task, home, actions, trace, attempt)
     raise PlanError(
         f"episode {seed}: no success in {ATTEMPTS} attempts; are start and goal region within the arm's reach?"
     )
@@ -172,7 +179,7 @@ def _draw_task(scene: Scene, config: SimulationConfig, generator: np.random.Gene
 def _draw_yaw(
     scene: Scene, start: tuple[float, float], goal: tuple[float, float], generator: np.random.Generator
 ) -> float:
-    """A yaw at which the arm can grasp: round things any, others within 35 degrees of the arm's direction, 8 where it stretches."""
+    """A yaw at which the arm can grasp: any for round things, else near the arm's direction, nearer where it tilts."""
     angle, distance = polar(scene.arm, start)
     tilt = math.degrees(tilts(scene.arm, distance, polar(scene.arm, goal)[1])[0])
     spread = math.radians(float(np.interp(tilt, (20.0, 60.0), (35.0, 8.0))))
@@ -201,7 +208,7 @@ def is_reachable(scene: Scene, place: tuple[float, float]) -> bool:
     return clear and scene.arm.reach_min_m <= distance <= scene.arm.reach_max_m
 
 
-def _film(scene: Scene, config: SimulationConfig, seed: int, demonstration: _Demonstration) -> SimulatedEpisode:
+def _film(scene: Scene, config: SimulationConfig, seed: int, demonstration: Demonstration) -> SimulatedEpisode:
     """Render the recorded motion."""
     task, trace = demonstration.task, demonstration.trace
     generator = np.random.default_rng([seed, 1000])
@@ -257,7 +264,7 @@ def _to_video(frames: list[np.ndarray]) -> Tensor:
 
 
 def _episode(
-    scene: Scene, config: SimulationConfig, seed: int, demonstration: _Demonstration, front: list[np.ndarray]
+    scene: Scene, config: SimulationConfig, seed: int, demonstration: Demonstration, front: list[np.ndarray]
 ) -> Episode:
     names = scene.arm.state_names
     return Episode(

@@ -87,7 +87,7 @@ def plan_joints(
         )
         if miss > MISS_MAX_M:
             raise PlanError(
-                f"start {task.start_xy} or goal {task.goal_xy} is out of reach by {miss * 100:.0f} cm; narrow the region"
+                f"start {task.start_xy} or goal {task.goal_xy}: out of reach by {100 * miss:.0f} cm; narrow the region"
             )
         joints[row] = *guess, gripper
     settle = np.linspace(1, 0, min(len(path), fps // 2 + 1))[:, None] ** 2

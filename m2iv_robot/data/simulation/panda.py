@@ -72,7 +72,7 @@ def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
     turned = Rotation.from_euler("z", -45, degrees=True).as_matrix()
     add_tool(spec.body("panda0_link7"), (0.0, 0.0, TOOL_HEIGHT_M), turned, eye=(0.075, 0.0, -0.14))
     for finger, side in (("panda0_leftfinger", 1), ("panda0_rightfinger", -1)):
-        # Four balls: two boxes pressed together make and lose contacts from step to step, and spin what is between them.
+        # Four balls: boxes make and lose contacts from step to step, and spin what is between them.
         for across, along in ((-0.007, 0.066), (0.007, 0.066), (-0.007, 0.087), (0.007, 0.087)):
             add_ball(spec.body(finger), np.array([across, side * 0.004, along]))
         add_tip(spec.body(finger), np.array([0, side * 0.006, 0.0865]))
@@ -86,7 +86,7 @@ def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
 
 
 def read_state(model: mujoco.MjModel, data: mujoco.MjData) -> np.ndarray:
-    """X y z of the point between the finger tips (m), roll pitch yaw (rad, fixed axes, roll from 0), gripper 0 (open) .. 1."""
+    """Position of the tool (m), roll pitch yaw (rad, fixed axes, roll in 0..2 pi), gripper 0 (open) .. 1."""
     site = data.site(TOOL_SITE)
     opening = data.qpos[joint_addresses(model, FINGERS)].mean() / FINGER_TRAVEL_M
     return np.concatenate([site.xpos, _angles(site.xmat.reshape(3, 3)), [1.0 - float(np.clip(opening, 0, 1))]])
@@ -120,12 +120,11 @@ def action_to_joints(model: mujoco.MjModel, data: mujoco.MjData, action: np.ndar
 PANDA = Arm(
     name="panda",
     robot_type="panda",
-    camera_prefix="observation.images",
     state_names=("x", "y", "z", "roll", "pitch", "yaw", "gripper"),
     arm_joints=ARM_JOINTS,
     gripper_joints=FINGERS,
-    home_rad=(0.0, -0.5, 0.0, -2.4, 0.0, 0.35, 0.785),
-    jaw_axis=(0.0, 1.0, 0.0),
+    home_rad=(0.0, -0.5, 0.0, -2.4, 0.0, 0.35, 0.0),
+    jaw_axis=(0.0, -1.0, 0.0),
     one_jaw_moves=False,
     pan_axis_x_m=0.0,
     reach_min_m=0.34,

@@ -31,7 +31,6 @@ class Scene:
     thing: Thing
     marker_colour: str
     obstacles: Float[np.ndarray, "n 3"]  # x, y and radius of the distractors, m
-    front_fovy_deg: float
 
 
 def build_scene(config: SimulationConfig) -> Scene:
@@ -54,12 +53,12 @@ def _build(config: SimulationConfig) -> Scene:
     _set_physics(spec, arm)
     _add_room(spec, streams[1], arm)
     _add_lights(spec, streams[2], arm)
-    fovy = _add_front_camera(spec, streams[3], arm)
+    _add_front_camera(spec, streams[3], arm)
     thing = choose_thing(streams[4], config.shape, SHAPES)
     _add_object(spec, thing)
     obstacles = _add_distractors(spec, streams[5], arm, config, thing)
     marker_colour = _add_marker(spec, streams[4], thing, config.goal_marker)
-    return Scene(spec.compile(), arm, thing, marker_colour, obstacles, fovy)
+    return Scene(spec.compile(), arm, thing, marker_colour, obstacles)
 
 
 def _set_physics(spec: mujoco.MjSpec, arm: Arm) -> None:
@@ -115,7 +114,8 @@ def _add_lights(spec: mujoco.MjSpec, generator: np.random.Generator, arm: Arm) -
     azimuth, height = generator.uniform(-math.pi, math.pi), generator.uniform(0.9, 1.6)
     position = np.array([0.25 + 0.7 * math.cos(azimuth), 0.7 * math.sin(azimuth), height])
     spec.worldbody.add_light(
-        pos=position, dir=np.array([0.25, 0, 0]) - position, castshadow=True, type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=position, dir=np.array([0.25, 0, 0]) - position, castshadow=True,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         diffuse=list(np.clip(strength * tint, 0, 1)), specular=[0.2, 0.2, 0.2], ambient=[0, 0, 0],
     )  # fmt: skip
     spec.worldbody.add_light(
@@ -124,7 +124,7 @@ def _add_lights(spec: mujoco.MjSpec, generator: np.random.Generator, arm: Arm) -
     )  # fmt: skip
 
 
-def _add_front_camera(spec: mujoco.MjSpec, generator: np.random.Generator, arm: Arm) -> float:
+def _add_front_camera(spec: mujoco.MjSpec, generator: np.random.Generator, arm: Arm) -> None:
     """Across the table from the robot, or at its side, looking down at what it can reach."""
     middle = arm.pan_axis_x_m + 0.5 * (arm.reach_min_m + arm.reach_max_m)
     scale = arm.reach_max_m / 0.40
@@ -143,7 +143,6 @@ def _add_front_camera(spec: mujoco.MjSpec, generator: np.random.Generator, arm: 
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, np.stack([right, up, away], axis=1).reshape(-1))
     spec.worldbody.add_camera(name="front", pos=target + distance * away, quat=quaternion, fovy=fovy)
-    return float(fovy)
 
 
 def _add_object(spec: mujoco.MjSpec, thing: Thing) -> None:

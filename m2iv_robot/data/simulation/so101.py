@@ -143,7 +143,6 @@ def action_to_joints(model: mujoco.MjModel, data: mujoco.MjData, action: np.ndar
 SO101 = Arm(
     name="so101",
     robot_type="so101_follower",
-    camera_prefix="observation.images",
     state_names=tuple(f"{joint}.pos" for joint in (*ARM_JOINTS, "gripper")),
     arm_joints=ARM_JOINTS,
     gripper_joints=("gripper",),

@@ -1,6 +1,7 @@
-"""LeRobot environment plugin: `--env.discover_packages_path=m2iv_robot.data.simulation.lerobot_env --env.type=m2iv_so101`.
+"""LeRobot environment plugin: the simulated labs for lerobot-eval and lerobot-train.
 
-LeRobot wants a package whose import registers its environments; this is the only module that runs on import.
+`--env.discover_packages_path=m2iv_robot.data.simulation.lerobot_env --env.type=m2iv_so101`. LeRobot wants a package
+whose import registers its environments; nothing else runs on import.
 """
 
 from m2iv_robot.data.simulation.lerobot_env.configuration import PandaEnvironmentConfig, So101EnvironmentConfig
