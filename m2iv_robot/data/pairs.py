@@ -41,7 +41,7 @@ class PairConfig:
     rest_scene: float = 0.15  # the pair is the scene before against the scene after
     still_robot: float = 0.35  # parts of the robot that do not move are in the plate
     damaged_plate: float = 0.5
-    hint: float = 0.3
+    hint: float = 0.45
     rest: float = 0.5
     reference: float = 0.75
 
@@ -59,6 +59,7 @@ class Pair:
     plate: UInt8[np.ndarray, "h w 3"]
     known: Bool[np.ndarray, "h w"]
     rest: Bool[np.ndarray, "h w"]
+    told: bool = False  # the pictures alone do not say what the object is: a hint or reference must
 
 
 def draw_pair(scene: LabelledClip, other: LabelledClip, config: PairConfig, generator: np.random.Generator) -> Pair:
@@ -202,13 +203,14 @@ def damage_plate(pair: Pair, generator: np.random.Generator) -> Pair:
     x, y = random_spot(known.shape, generator)
     reach = generator.uniform(0.1, 0.5) * known.shape[0]
     window[max(int(y - reach), 0) : int(y + reach), max(int(x - reach), 0) : int(x + reach)] = True
-    if kind < 0.35:
+    if kind < 0.3:
         mask = near & (window if generator.random() < 0.5 else True)
         known &= ~mask
-    elif kind < 0.6:
-        mask = (labels == OBJECT) & (generator.random() < 0.8)
+    elif kind < 0.5:
+        mask = labels == OBJECT
         plate[mask] = frame[mask]
-    elif kind < 0.85:
+        return Pair(pair.frames, pair.labels, plate, known, pair.rest, told=True)
+    elif kind < 0.7:
         mask = near & window
         share = generator.uniform(0.3, 1.0)
         plate[mask] = (plate[mask] * (1 - share) + frame[mask] * share).astype(np.uint8)
@@ -266,13 +268,14 @@ def to_tensors(pair: Pair, config: PairConfig, generator: np.random.Generator) -
     if generator.random() < config.rest and pair.rest.any():
         rest = rough(framed_labels(pair.rest, 0) > 0, generator)
     objects = [each == OBJECT for each in labels]
+    hint_share, reference_share = (0.7, 0.85) if pair.told else (config.hint, config.reference)
     hints = [
         drawn_hint(mask, generator)
-        if mask.sum() >= 12 and generator.random() < config.hint
+        if mask.sum() >= 12 and generator.random() < hint_share
         else np.zeros(mask.shape, np.uint8)
         for mask in objects
     ]
-    wanted = objects[0].sum() >= 12 and generator.random() < config.reference
+    wanted = objects[0].sum() >= 12 and generator.random() < reference_share
     reference = rough(objects[0], generator) if wanted else objects[0] & False
 
     def image_tensor(images: list[np.ndarray]) -> Tensor:

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, masked_median
 from m2iv_robot.data.moved_objects import overlap, strangeness
-from m2iv_robot.types import Plate
+from m2iv_robot.masks import dilate
+from m2iv_robot.types import EpisodePhases, Plate
 
 CHANGED_COLOUR = 11.0  # Lab distance from which a pixel shows another thing
 SHADOW_RATIO = 0.55  # darker than this share of its lightness a pixel is no mere shadow
 LEAST_BARE_SHARE = 0.3  # of the frames; where the robot nearly always is its remains look like things that moved
+LEAST_FRAMES = 2  # on each side of a carrying
 MIN_PAIR_SCORE = 0.12  # of the best pair of places; below it the object is not told
 
 
@@ -35,16 +37,40 @@ class Move:
     score: float
 
 
-def bare_ends(video: UInt8[Tensor, "t 3 h w"], covered: Bool[Tensor, "t h w"]) -> Ends:
-    """What each pixel showed first and last when nothing covered it."""
-    reference, _ = masked_median(video, covered)
-    video = apply_gains(video, exposure_gains(video, reference, covered))
-    free = ~covered
-    known = free.float().mean(0) >= LEAST_BARE_SHARE
-    first = free.to(torch.uint8).argmax(0)
-    last = len(video) - 1 - free.flip(0).to(torch.uint8).argmax(0)
-    before, after = (video.gather(0, index[None, None].expand(1, 3, *index.shape))[0] for index in (first, last))
-    return Ends(Plate(before, known), Plate(after, known))
+@dataclass(frozen=True)
+class Look:
+    """Some frames of an episode, and what is robot in them."""
+
+    video: UInt8[Tensor, "n 3 h w"]
+    frames: list[int]  # their numbers in the episode
+    robot: Bool[Tensor, "n h w"]
+
+
+def spans_of(phases: tuple[EpisodePhases, ...], length: int) -> list[tuple[range, range]]:
+    """For each carrying the frames before it and after it; first of all, those of the whole episode."""
+    spans = [(range(length), range(length))]
+    for index, phase in enumerate(phases):
+        begin = phases[index - 1].release if index else 0
+        end = phases[index + 1].grasp if index + 1 < len(phases) else length
+        spans.append((range(begin, phase.grasp), range(phase.release, end)))
+    return spans
+
+
+def bare_ends(look: Look, span: tuple[range, range]) -> Ends | None:
+    """What each pixel showed first, of the frames before, and last, of those after; None without such frames."""
+    reference, _ = masked_median(look.video, look.robot)
+    video = apply_gains(look.video, exposure_gains(look.video, reference, look.robot))
+    sides = []
+    for frames, backwards in ((span[0], False), (span[1], True)):
+        rows = [row for row, frame in enumerate(look.frames) if frame in frames]
+        if len(rows) < LEAST_FRAMES:
+            return None
+        rows = rows[::-1] if backwards else rows
+        free = ~dilate(look.robot[rows], 5)
+        chosen = free.to(torch.uint8).argmax(0)
+        image = video[rows].gather(0, chosen[None, None].expand(1, 3, *chosen.shape))[0]
+        sides.append(Plate(image, free.float().mean(0) >= LEAST_BARE_SHARE))
+    return Ends(*sides)
 
 
 def changed_pixels(ends: Ends) -> Bool[np.ndarray, "h w"]:
@@ -57,7 +83,12 @@ def changed_pixels(ends: Ends) -> Bool[np.ndarray, "h w"]:
     ratio = (labs[0][..., 0] + 1) / (labs[1][..., 0] + 1)
     chroma = np.hypot(labs[0][..., 1] - ratio * labs[1][..., 1], labs[0][..., 2] - ratio * labs[1][..., 2])
     shade = (np.minimum(ratio, 1 / ratio) > SHADOW_RATIO) & (chroma < 5) & (distance < 2.5 * CHANGED_COLOUR)
-    return (distance > CHANGED_COLOUR) & ~shade & ends.before.known.numpy()
+    return (distance > CHANGED_COLOUR) & ~shade & both_known(ends).numpy()
+
+
+def both_known(ends: Ends) -> Bool[Tensor, "h w"]:
+    """Where both scenes are known."""
+    return ends.before.known & ends.after.known
 
 
 def as_image(plate: Plate) -> UInt8[np.ndarray, "h w 3"]:
@@ -75,7 +106,7 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
     either = (torch.maximum(before_p, after_p) > 0.35).numpy()
     changed = changed_pixels(ends)
     changed = (changed & cv2.dilate(either.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)) | either
-    changed &= ends.before.known.numpy()
+    changed &= both_known(ends).numpy()
     left, came = (regions(changed & side, least_px) for side in (lean > 0, lean <= 0))
     images = [as_image(ends.before), as_image(ends.after)]
     labs = [cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for image in images]

@@ -17,7 +17,7 @@ from m2iv_robot.masks import area, components, dilate, fill_holes, remove_specks
 from m2iv_robot.models.checkpoint import load_segmenter
 from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
-from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Move, bare_ends, find_move
+from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Look, Move, bare_ends, find_move, spans_of
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
 from m2iv_robot.segmentation.prediction import Target, click_hint, predict, shrink, working_size
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 LOOK_FRAMES = 32  # frames that a first look at an episode samples
 ROBOT_P = 0.35  # from which a pixel may be the robot
+STILL_P = 0.35  # median from which a pixel is a part of the robot that stands still
+STILL_LEVELS = 14  # of 255 that a pixel may change in most frames and yet stand still
+STILL_FRAMES = 8  # that are looked at for it
 PROMPTED_P = 0.4  # from which a pixel belongs to the prompted thing
 
 
@@ -53,6 +56,7 @@ class FirstLook:
     scene: Plate  # without actor
     ends: Ends
     move: Move | None
+    still: Bool[Tensor, "h w"]  # robot that never moves
     given: bool  # the scene is a plate that was given: without the object too
 
 
@@ -85,7 +89,7 @@ class LearnedSegmenter:
         size = working_size(*given_on, self.config.pixels)
         frames = shrink(episode.frames, *size)
         least = max(6, round(self.config.min_object_share * size[0] * size[1]))
-        first = self.look(frames, None if plate is None else small(plate, size), least)
+        first = self.glance(frames, None if plate is None else small(plate, size), phases, least)
         if prompt is not None:
             target = self.asked(frames[prompt.frame], first, hint_of(prompt, given_on, size), prompt.mask is not None)
             if int(target.mask.sum()) < least:
@@ -95,25 +99,53 @@ class LearnedSegmenter:
         else:
             target = self.moved(episode, frames, first, (plate, phases), where)
         masks = decide(predict(self.network, frames, scene_without(first, target), target), least)
+        masks = trajectory(masks.actor | (first.still & ~masks.object), masks.object, masks.confidence)
         return resized(masks, given_on)
 
-    def look(self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, least: int) -> FirstLook:
-        """A first look: the scene without the robot, before and after, and what was moved between."""
-        video = frames[spread(len(frames), LOOK_FRAMES)]
+    def glance(
+        self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, phases: tuple[EpisodePhases, ...], least: int
+    ) -> FirstLook:
+        """A first look: the scene without the robot, and what was moved."""
+        chosen = spread(len(frames), LOOK_FRAMES)
+        video = frames[chosen]
         scene = plate
         if scene is None:
             rough, _ = masked_median(video, torch.zeros(len(video), *frames.shape[-2:], dtype=torch.bool))
             scene = Plate(rough, torch.ones(frames.shape[-2:], dtype=torch.bool))
-        actor = predict(self.network, video, scene)[:, 0] > ROBOT_P
+        robot = predict(self.network, video, scene)[:, 0] > ROBOT_P
         if plate is None:
-            nothing = torch.zeros_like(actor)
-            masks = MaskTrajectory(actor, nothing, torch.ones(len(video)))
+            masks = MaskTrajectory(robot, torch.zeros_like(robot), torch.ones(len(video)))
             scene = build_plate([video], [masks], PlateConfig(margin_px=1))
-            actor = predict(self.network, video, scene)[:, 0] > ROBOT_P
-        ends = bare_ends(video, dilate(actor, 5))
+            robot = predict(self.network, video, scene)[:, 0] > ROBOT_P
+        still = self.still_robot(video, 8 * least)
+        scene, robot = Plate(scene.image, scene.known & ~still), robot | still
+        look = Look(video, list(chosen), robot)
+        best = None
+        for span in spans_of(phases, len(frames)):
+            ends = bare_ends(look, span)
+            move = None if ends is None else self.compare(ends, least)
+            if best is None or (move is not None and (best.move is None or move.score > best.move.score)):
+                best = FirstLook(scene, ends, move, still, plate is not None)
+        return best
+
+    def still_robot(self, video: UInt8[Tensor, "n 3 h w"], least: int) -> Bool[Tensor, "h w"]:
+        """What looks like robot all the time without any plate: no plate knows what is behind it.
+
+        Only parts that reach the edge of the picture: a thing that merely looks like a robot seldom does.
+        """
+        unknown = Plate(torch.zeros_like(video[0]), torch.zeros(video.shape[-2:], dtype=torch.bool))
+        sample = video[:: max(1, len(video) // STILL_FRAMES)]
+        seen = predict(self.network, sample, unknown)[:, 0].float()
+        turns = (sample.float() - sample.float().median(0).values).abs().amax(1).quantile(0.8, dim=0) > STILL_LEVELS
+        edge = torch.ones_like(unknown.known)
+        edge[2:-2, 2:-2] = False
+        return fill_holes(touching(remove_specks((seen.median(0).values > STILL_P) & ~turns, least), edge), least)
+
+    def compare(self, ends: Ends, least: int) -> Move | None:
+        """What was moved between two scenes."""
         before = predict(self.network, ends.before.image[None], ends.after)[0].float().sum(0)
         after = predict(self.network, ends.after.image[None], ends.before)[0].float().sum(0)
-        return FirstLook(scene, ends, find_move(ends, before, after, least), plate is not None)
+        return find_move(ends, before, after, least)
 
     def asked(
         self, frame: UInt8[Tensor, "3 h w"], first: FirstLook, hint: Bool[Tensor, "h w"], is_mask: bool

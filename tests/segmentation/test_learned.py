@@ -6,10 +6,10 @@ from m2iv_robot.errors import ConfigError, PromptError, SegmentationError
 from m2iv_robot.masks import iou
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
 from m2iv_robot.segmentation import Prompt, load_segmenter, parse_segmentation
-from m2iv_robot.segmentation.discovery import Ends, bare_ends, find_move
+from m2iv_robot.segmentation.discovery import Ends, Look, bare_ends, find_move, spans_of
 from m2iv_robot.segmentation.learned import LearnedConfig, LearnedSegmenter, decide, hint_of, touching
 from m2iv_robot.segmentation.prediction import Target, predict, shrink, working_size
-from m2iv_robot.types import Episode, Plate
+from m2iv_robot.types import Episode, EpisodePhases, Plate
 
 TINY = SegmenterConfig(8, [8, 8, 8, 8, 8, 8, 16], [1, 1, 1, 1, 1, 1, 1], decoder_channels=8, embedding_channels=4)
 
@@ -43,6 +43,19 @@ def episode(frames):
     return Episode("d", 0, "front", frames, None, None, (), (), 10.0, "", None)
 
 
+WHOLE = (range(24), range(24))
+
+
+def look_at(frames, actor):
+    return Look(frames, list(range(len(frames))), actor)
+
+
+def test_each_carrying_has_frames_before_and_after():
+    phases = (EpisodePhases(5, 9), EpisodePhases(14, 20))
+    assert spans_of(phases, 30) == [(range(30), range(30)), (range(5), range(9, 14)), (range(9, 14), range(20, 30))]
+    assert bare_ends(look_at(*video()[:2]), (range(0), range(5))) is None
+
+
 def test_the_network_sees_about_the_pixels_asked_for_in_multiples_of_its_stride():
     for height, width in ((180, 320), (192, 320), (256, 256), (480, 640), (720, 1280), (1280, 720)):
         rows, columns = working_size(height, width, 61440)
@@ -70,7 +83,7 @@ def test_probabilities_do_not_depend_on_the_batch(network):
 
 def test_ends_show_the_scene_without_the_robot():
     frames, actor, object_ = video()
-    ends = bare_ends(frames, actor)
+    ends = bare_ends(look_at(frames, actor), WHOLE)
     for plate, moment in ((ends.before, 0), (ends.after, -1)):
         expected = texture()
         expected[:, object_[moment]] = frames[moment][:, object_[moment]]
@@ -80,7 +93,7 @@ def test_ends_show_the_scene_without_the_robot():
 
 def test_the_move_is_found_from_the_two_scenes():
     frames, actor, object_ = video()
-    ends = bare_ends(frames, actor)
+    ends = bare_ends(look_at(frames, actor), WHOLE)
     move = find_move(ends, object_[0].float(), object_[-1].float(), 10)
     assert float(iou(move.start[None], object_[0][None])[0]) > 0.75
     assert float(iou(move.goal[None], object_[-1][None])[0]) > 0.75
@@ -89,7 +102,7 @@ def test_the_move_is_found_from_the_two_scenes():
 
 def test_a_network_that_is_unsure_leaves_it_to_the_pictures():
     frames, actor, object_ = video()
-    ends = bare_ends(frames, actor)
+    ends = bare_ends(look_at(frames, actor), WHOLE)
     move = find_move(ends, 0.3 * object_[0].float() + 0.2, 0.3 * object_[-1].float() + 0.2, 10)
     assert float(iou(move.start[None], object_[0][None])[0]) > 0.6
 
