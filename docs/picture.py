@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("drawing", type=Path, help="PNG of a camera pose that m2iv plan wrote")
     parser.add_argument("--camera", default="observation.images.exterior_1")
     parser.add_argument("--episode", type=int, default=0)
-    parser.add_argument("--frame", type=int, default=40)
+    parser.add_argument("--frame", type=int, default=16)
     parser.add_argument("--output", type=Path, default=Path("docs/droid_blocks.jpg"))
     given = parser.parse_args()
     dataset = open_dataset(DatasetConfig(root=str(given.dataset)))
