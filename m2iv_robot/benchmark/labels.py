@@ -121,7 +121,7 @@ def plan_task(config: LabelsBenchmarkConfig, root: Path, truths: list[Truth]) ->
         store.save_plate(dataset.name, CAMERA, "pose_00", truths[0].plate)
     else:
         segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
-        annotate_dataset(AnnotationTask(dataset, CAMERA, segmenter, store, settings=repr(config)))
+        annotate_dataset(AnnotationTask(dataset, CAMERA, segmenter, store, settings=config.segmentation))
     task = PlanTask(dataset, CAMERA, store, config=PlanConfig(count=config.plans, seed=config.seed))
     return replace(task, known_camera=true_fit(task, truths)) if config.true_camera else task
 
