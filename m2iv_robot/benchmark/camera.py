@@ -52,7 +52,7 @@ class CameraBenchmarkConfig:
     simulated_labs: int = 3  # each with its own camera, light and object; 0 leaves the simulation out
     simulated_episodes: int = 10  # of each lab
     annotated_labs: int = 1  # of them, also with the masks that the segmenter finds
-    segmentation: str = "motion"  # the segmenter that finds the masks
+    segmentation: str = "learned"  # the segmenter that finds the masks
     masks: str = ""  # folder of m2iv annotate with masks of the real recordings; empty: the segmenter finds them here
     stillness: bool = True
     release: bool = True
