@@ -17,7 +17,7 @@ CHANGED_COLOUR = 11.0  # Lab distance from which a pixel shows another thing
 SHADOW_RATIO = 0.55  # darker than this share of its lightness a pixel is no mere shadow
 LEAST_BARE_SHARE = 0.3  # of the frames; where the robot nearly always is its remains look like things that moved
 LEAST_FRAMES = 2  # on each side of a carrying
-MIN_PAIR_SCORE = 0.12  # of the best pair of places; below it the object is not told
+MIN_PAIR_SCORE = 0.1  # of the best pair of places; below it the object is not told
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
         for goal, here in goals:
             sizes = sorted((int(start.sum()), int(goal.sum())))
             alike = overlap(labs[0][start], labs[1][goal])
-            score = alike * (sizes[0] / sizes[1]) ** 0.5 * there * here * min(1.0, sizes[0] / (4 * least_px)) ** 0.5
+            score = alike * (sizes[0] / sizes[1]) ** 0.5 * there * here * min(1.0, sizes[0] / (12 * least_px)) ** 0.5
             if best is None or score > best.score:
                 best = Move(torch.from_numpy(start), torch.from_numpy(goal), float(score))
     if best is not None and best.score >= MIN_PAIR_SCORE:

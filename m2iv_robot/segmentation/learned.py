@@ -19,6 +19,7 @@ from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Look, Move, bare_ends, find_move, spans_of
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
+from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, things_at
 from m2iv_robot.segmentation.prediction import Target, click_hint, predict, shrink, working_size
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
@@ -29,6 +30,7 @@ ROBOT_P = 0.35  # from which a pixel may be the robot
 STILL_P = 0.35  # median from which a pixel is a part of the robot that stands still
 STILL_LEVELS = 14  # of 255 that a pixel may change in most frames and yet stand still
 STILL_FRAMES = 8  # that are looked at for it
+OUTLINE_P = 0.5  # from which a pixel of a place that changed belongs to the thing that was there
 PROMPTED_P = 0.4  # from which a pixel belongs to the prompted thing
 
 
@@ -99,8 +101,25 @@ class LearnedSegmenter:
         else:
             target = self.moved(episode, frames, first, (plate, phases), where)
         masks = decide(predict(self.network, frames, scene_without(first, target), target), least)
-        masks = trajectory(masks.actor | (first.still & ~masks.object), masks.object, masks.confidence)
+        masks = self.tidy(frames, masks, first, target, least)
         return resized(masks, given_on)
+
+    def tidy(
+        self, frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, first: FirstLook, target: Target, least: int
+    ) -> MaskTrajectory:
+        """Robot in one piece, with its parts that stand still; what lies where the object rests is the object.
+
+        So is what is held and has its colours, in frames in which the network saw little of the object.
+        """
+        robot = robot_parts(masks.actor | (first.still & ~masks.object), 3 * least)
+        object_ = masks.object | things_at(masks.actor & ~robot, target.rest, least)
+        whole = int(target.mask.sum())
+        if whole >= least and bool(robot.any()):
+            looks = looks_of(target.frame, target.mask, frames, robot)
+            missing = area(object_) < 0.3 * whole
+            held = held_things(frames, robot, looks, whole) & missing[:, None, None]
+            object_ = object_ | held
+        return trajectory(robot & ~object_, object_, masks.confidence)
 
     def glance(
         self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, phases: tuple[EpisodePhases, ...], least: int
@@ -112,11 +131,11 @@ class LearnedSegmenter:
         if scene is None:
             rough, _ = masked_median(video, torch.zeros(len(video), *frames.shape[-2:], dtype=torch.bool))
             scene = Plate(rough, torch.ones(frames.shape[-2:], dtype=torch.bool))
-        robot = predict(self.network, video, scene)[:, 0] > ROBOT_P
+        robot = robot_parts(predict(self.network, video, scene)[:, 0] > ROBOT_P, 3 * least)
         if plate is None:
             masks = MaskTrajectory(robot, torch.zeros_like(robot), torch.ones(len(video)))
             scene = build_plate([video], [masks], PlateConfig(margin_px=1))
-            robot = predict(self.network, video, scene)[:, 0] > ROBOT_P
+            robot = robot_parts(predict(self.network, video, scene)[:, 0] > ROBOT_P, 3 * least)
         still = self.still_robot(video, 8 * least)
         scene, robot = Plate(scene.image, scene.known & ~still), robot | still
         look = Look(video, list(chosen), robot)
@@ -177,7 +196,7 @@ class LearnedSegmenter:
         """
         move = first.move
         if move is not None and move.score >= MIN_PAIR_SCORE:
-            return Target(first.ends.before.image, move.start, move.start | move.goal)
+            return self.outlined(first, move)
         try:
             size = tuple(frames.shape[-2:])
             return target_of(frames, resized(self.motion.segment(episode, told[0], None, told[1]), size))
@@ -185,7 +204,15 @@ class LearnedSegmenter:
             if move is None:
                 raise
         logger.info("%s: the object came from a place that is seen, but where it went is not", where)
-        return Target(first.ends.before.image, move.start, move.start | move.goal)
+        return self.outlined(first, move)
+
+    def outlined(self, first: FirstLook, move: Move) -> Target:
+        """The moved object with the network's outline, where the network agrees that it is one."""
+        frame = first.ends.before.image
+        seen = predict(self.network, frame[None], first.ends.after, None, move.start)[0, 1] > OUTLINE_P
+        mask = seen & dilate(move.start[None], 3)[0]
+        mask = mask if int(mask.sum()) > 0.25 * int(move.start.sum()) else move.start
+        return Target(frame, mask, move.start | move.goal)
 
 
 def check_prompt(prompt: Prompt | None, episode: Episode, where: str) -> None:
