@@ -102,7 +102,7 @@ class GroundedSam2Segmenter:
             chosen = 0
         else:
             objects = self._named_objects(episode, prompt.text if prompt else self.config.object_text, where)
-            chosen = self._moved(objects, actor, prompt is not None, where)
+            chosen = moved_thing(objects, actor, self.config, prompt is not None, where)
         confidence = torch.minimum(actors.sure.amax(0), objects.sure[chosen])
         return trajectory(actor, objects.masks[chosen], confidence.clamp(0, 1).to(torch.float32))
 
@@ -115,24 +115,6 @@ class GroundedSam2Segmenter:
             )
         boxes = boxes[: self.config.max_objects]
         return self._track(episode, frame, {"input_boxes": [boxes.tolist()]}, len(boxes))
-
-    def _moved(self, objects: Tracks, actor: Bool[Tensor, "t h w"], named: bool, where: str) -> int:
-        """The thing with the lowest temporal IoU.
-
-        Raises:
-            SegmentationError: all stay where they are, and none was asked for by name.
-        """
-        least = max(1, round(self.config.min_object_share * actor[0].numel()))
-        overlaps = torch.stack([temporal_iou(masks, self.config.spaced_frames, least) for masks in objects.masks])
-        covered = torch.stack([(masks & actor).sum() / masks.sum().clamp(min=1) for masks in objects.masks])
-        overlaps = torch.where(covered > 0.5, 1.0, overlaps)  # a part of the robot, not a thing
-        chosen = int(overlaps.argmin())
-        if float(overlaps[chosen]) > self.config.still_iou and not (named and len(overlaps) == 1):
-            raise SegmentationError(
-                f"{where}: none of {len(overlaps)} things moves (temporal IoU {overlaps[chosen]:.2f} or more); "
-                "give a click (prompt.click=[x,y]), or change segmentation.object_text"
-            )
-        return chosen
 
     def _detect_first(self, episode: Episode, text: str, max_share: float) -> tuple[int, Float[Tensor, "n 4"]]:
         """The first of some spread frames in which the text is detected, with boxes (left, top, right, bottom)."""
@@ -224,6 +206,27 @@ def temporal_iou(masks: Bool[Tensor, "t h w"], count: int, least_px: int) -> Flo
     if not pairs:
         return torch.tensor(1.0)
     return torch.stack([iou(masks[first], masks[second]) for first, second in pairs]).mean()
+
+
+def moved_thing(
+    objects: Tracks, actor: Bool[Tensor, "t h w"], config: GroundedSam2Config, named: bool, where: str
+) -> int:
+    """The thing with the lowest temporal IoU.
+
+    Raises:
+        SegmentationError: all stay where they are, and none was asked for by name.
+    """
+    least = max(1, round(config.min_object_share * actor[0].numel()))
+    overlaps = torch.stack([temporal_iou(masks, config.spaced_frames, least) for masks in objects.masks])
+    covered = torch.stack([(masks & actor).sum() / masks.sum().clamp(min=1) for masks in objects.masks])
+    overlaps = torch.where(covered > 0.5, 1.0, overlaps)  # a part of the robot, not a thing
+    chosen = int(overlaps.argmin())
+    if float(overlaps[chosen]) > config.still_iou and not (named and len(overlaps) == 1):
+        raise SegmentationError(
+            f"{where}: none of {len(overlaps)} things moves (temporal IoU {overlaps[chosen]:.2f} or more); "
+            "give a click (prompt.click=[x,y]), or change segmentation.object_text"
+        )
+    return chosen
 
 
 def without_duplicates(boxes: Float[Tensor, "n 4"], most: float = 0.7) -> Float[Tensor, "m 4"]:

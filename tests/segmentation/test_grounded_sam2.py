@@ -10,6 +10,7 @@ from m2iv_robot.segmentation.grounded_sam2 import (
     GroundedSam2Config,
     GroundedSam2Segmenter,
     Tracks,
+    moved_thing,
     temporal_iou,
     without_duplicates,
 )
@@ -58,12 +59,12 @@ def save_detector(transformers, folder):
         ),
         num_queries=6,
         encoder_layers=1,
-        decoder_layers=1,
+        decoder_layers=2,
         encoder_ffn_dim=16,
         decoder_ffn_dim=16,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
-        d_model=16,
+        d_model=32,
         disable_custom_kernels=True,
     )
     transformers.GroundingDinoForObjectDetection(config).save_pretrained(folder)
@@ -80,33 +81,33 @@ def save_tracker(transformers, folder):
             "hidden_size": 8,
             "num_attention_heads": 1,
             "image_size": [64, 64],
-            "blocks_per_stage": [1, 1, 1, 1],
+            "blocks_per_stage": [1, 1, 2, 1],
             "embed_dim_per_stage": [8, 16, 32, 64],
             "num_attention_heads_per_stage": [1, 1, 1, 1],
             "window_size_per_stage": [4, 2, 2, 2],
-            "global_attention_blocks": [2],
+            "global_attention_blocks": [3],
         },
         "backbone_channel_list": [64, 32, 16, 8],
         "backbone_feature_sizes": [[16, 16], [8, 8], [4, 4]],
-        "fpn_hidden_size": 16,
+        "fpn_hidden_size": 128,
     }
     config = transformers.Sam2VideoConfig(
         vision_config=transformers.Sam2VisionConfig(**vision),
-        prompt_encoder_config={"hidden_size": 16, "image_size": 64, "patch_size": 16, "mask_input_channels": 4},
+        prompt_encoder_config={"hidden_size": 128, "image_size": 64, "patch_size": 16, "mask_input_channels": 4},
         mask_decoder_config={
-            "hidden_size": 16,
+            "hidden_size": 128,
             "mlp_dim": 16,
             "num_attention_heads": 2,
             "iou_head_hidden_dim": 16,
         },
-        memory_attention_hidden_size=16,
+        memory_attention_hidden_size=128,
         memory_attention_num_layers=1,
         memory_attention_feed_forward_hidden_size=16,
         memory_attention_rope_feat_sizes=[4, 4],
-        memory_encoder_hidden_size=16,
-        memory_encoder_output_channels=8,
-        mask_downsampler_embed_dim=16,
-        memory_fuser_embed_dim=16,
+        memory_encoder_hidden_size=128,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=128,
+        memory_fuser_embed_dim=128,
         memory_fuser_intermediate_dim=16,
         image_size=64,
     )
@@ -170,24 +171,22 @@ def test_missing_weights_are_named(hub_folders, tmp_path, monkeypatch):
         GroundedSam2Segmenter(GroundedSam2Config(detector=str(tmp_path / "nothing-here")))
 
 
-def test_the_lowest_temporal_iou_tells_the_moved_thing_from_the_still_one(segmenter):
+def test_the_lowest_temporal_iou_tells_the_moved_thing_from_the_still_one():
     truth = draw()[1]
     still = torch.zeros_like(truth.object)
     still[:, 78:88, 60:70] = True
     things = Tracks(torch.stack([still, truth.object]), torch.ones(2, LENGTH))
     assert temporal_iou(still, 5, 4) == 1
     assert temporal_iou(truth.object, 5, 4) < 0.6
-    assert segmenter._moved(things, truth.actor, False, "here") == 1
+    assert moved_thing(things, truth.actor, GroundedSam2Config(), False, "here") == 1
 
 
-def test_where_nothing_moves_the_object_is_not_guessed(hub_folders, segmenter):
+def test_where_nothing_moves_the_object_is_not_guessed():
     truth = draw()[1]
     still = torch.zeros(1, *truth.object.shape, dtype=torch.bool)
     still[:, :, 78:88, 60:70] = True
-    strict = GroundedSam2Segmenter.__new__(GroundedSam2Segmenter)
-    strict.config = GroundedSam2Config()
     with pytest.raises(SegmentationError, match="none of 1 things moves"):
-        strict._moved(Tracks(still, torch.ones(1, LENGTH)), truth.actor, False, "here")
+        moved_thing(Tracks(still, torch.ones(1, LENGTH)), truth.actor, GroundedSam2Config(), False, "here")
 
 
 def test_of_two_boxes_around_one_thing_the_surer_stays():
