@@ -18,7 +18,9 @@ FINGERS = ("robot:panda0_finger_joint1", "robot:panda0_finger_joint2")
 STIFFNESS = (4500.0, 4500.0, 3500.0, 3500.0, 2000.0, 2000.0, 2000.0)  # N m/rad
 FINGER_STIFFNESS = 1000.0  # N/m
 FINGER_TRAVEL_M = 0.04
-SQUEEZE_M = 0.008  # a closing hand pushes on, as Franka's force-controlled grasp does
+FINGER_BODIES = ("panda0_leftfinger", "panda0_rightfinger")
+SQUEEZE_M = 0.010  # fingers that are blocked push on, as Franka's force-controlled grasp does
+RELEASE_M = 0.0015  # a command to open by more than this ends it
 LAG_S = 0.05
 TOOL_HEIGHT_M = 0.252  # on the last link: between the finger tips, 6 mm above their ends
 
@@ -71,7 +73,7 @@ def build(generator: np.random.Generator) -> mujoco.MjSpec:
 def _add_tool_and_servos(spec: mujoco.MjSpec) -> None:
     turned = Rotation.from_euler("z", -45, degrees=True).as_matrix()
     add_tool(spec.body("panda0_link7"), (0.0, 0.0, TOOL_HEIGHT_M), turned, eye=(0.075, 0.0, -0.14))
-    for finger, side in (("panda0_leftfinger", 1), ("panda0_rightfinger", -1)):
+    for finger, side in zip(FINGER_BODIES, (1, -1), strict=True):
         # Four balls: boxes make and lose contacts from step to step, and spin what is between them.
         for across, along in ((-0.007, 0.066), (0.007, 0.066), (-0.007, 0.087), (0.007, 0.087)):
             add_ball(spec.body(finger), np.array([across, side * 0.004, along]))
@@ -113,8 +115,22 @@ def action_to_joints(model: mujoco.MjModel, data: mujoco.MjData, action: np.ndar
     target[:3, 3] = action[:3]
     scratch = mujoco.MjData(model)
     joints, _ = solve_joints(model, scratch, PANDA, target, data.ctrl[:7])
-    closed = float(np.clip(action[6], 0, 1))
-    return np.append(joints, (1.0 - closed) * FINGER_TRAVEL_M - (SQUEEZE_M if closed > 0.1 else 0.0))
+    opening = (1.0 - float(np.clip(action[6], 0, 1))) * FINGER_TRAVEL_M
+    measured = data.qpos[joint_addresses(model, FINGERS)].mean()
+    squeezing = opening <= measured + RELEASE_M and _is_held(model, data)
+    return np.append(joints, opening - (SQUEEZE_M if squeezing else 0.0))
+
+
+def _is_held(model: mujoco.MjModel, data: mujoco.MjData) -> bool:
+    """Whether both fingers press on one and the same other body."""
+    fingers = {model.body(name).id for name in FINGER_BODIES}
+    pressed: dict[int, set[int]] = {}
+    for contact in data.contact:
+        first, second = (int(model.geom_bodyid[geom]) for geom in contact.geom)
+        if (first in fingers) != (second in fingers):
+            finger, other = (first, second) if first in fingers else (second, first)
+            pressed.setdefault(other, set()).add(finger)
+    return any(len(both) == 2 for other, both in pressed.items() if other != 0)
 
 
 PANDA = Arm(
