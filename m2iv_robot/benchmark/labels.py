@@ -38,7 +38,7 @@ class LabelsBenchmarkConfig:
     plans: int = 100  # made in each lab
     shape: str = ""  # of the object; "" lets the lab choose
     fps: int = 10
-    segmentation: str = "motion"
+    segmentation: str = "learned"
     true_masks: bool = False  # the simulator's masks and plate instead of the segmenter's
     true_camera: bool = False  # the simulator's camera, and where the object truly lies in the gripper
     folder: str = ""  # for recordings, masks and drawings; empty: a temporary one
