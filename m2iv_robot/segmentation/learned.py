@@ -19,7 +19,7 @@ from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Look, Move, bare_ends, find_move, spans_of
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
-from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, things_at
+from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, same_colour_around, things_at
 from m2iv_robot.segmentation.prediction import Target, click_hint, predict, shrink, working_size
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
@@ -93,7 +93,9 @@ class LearnedSegmenter:
         least = max(6, round(self.config.min_object_share * size[0] * size[1]))
         first = self.glance(frames, None if plate is None else small(plate, size), phases, least)
         if prompt is not None:
-            target = self.asked(frames[prompt.frame], first, hint_of(prompt, given_on, size), prompt.mask is not None)
+            target = self.asked(
+                frames[prompt.frame], first, hint_of(prompt, given_on, size), least if prompt.mask is None else 0
+            )
             if int(target.mask.sum()) < least:
                 raise PromptError(
                     f"{where}: no thing is seen at the prompt in frame {prompt.frame}; try a box or a mask"
@@ -166,14 +168,13 @@ class LearnedSegmenter:
         after = predict(self.network, ends.after.image[None], ends.before)[0].float().sum(0)
         return find_move(ends, before, after, least)
 
-    def asked(
-        self, frame: UInt8[Tensor, "3 h w"], first: FirstLook, hint: Bool[Tensor, "h w"], is_mask: bool
-    ) -> Target:
-        """The thing that a prompt (as a mask at working size) is about; its mask is empty where there is none."""
+    def asked(self, frame: UInt8[Tensor, "3 h w"], first: FirstLook, hint: Bool[Tensor, "h w"], least: int) -> Target:
+        """The thing that a prompt (as a mask at working size) is about; `least` 0: the prompt is its mask already."""
         mask = hint
-        if not is_mask:
+        if least:
             seen = predict(self.network, frame[None], first.scene, None, hint)[0, 1].float()
             mask = touching(seen > PROMPTED_P, hint)
+            mask = mask if int(mask.sum()) >= least else same_colour_around(frame, hint)
         rest = torch.zeros_like(mask)
         if first.move is not None:
             for place in (first.move.start, first.move.goal):

@@ -10,6 +10,9 @@ from m2iv_robot.segmentation.change import histogram
 from m2iv_robot.segmentation.tracking import Appearance
 
 OBJECT_SHARE = 0.65  # of an object's colour against the robot's, from which a held pixel is the object's
+FILL_LEVELS = 26  # of 255 that a clicked thing's colour varies by
+LARGEST_FILL = 0.05  # of the frame; more is no thing
+LARGE_HINT_PX = 120  # a hint of more pixels is a box
 NEAR_PX = 4  # a part within this distance of the robot belongs to it
 
 
@@ -69,6 +72,20 @@ def lab_of(image: UInt8[Tensor, "3 h w"]) -> np.ndarray:
     """A frame in CIE Lab, `h w 3` float32."""
     picture = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return cv2.cvtColor(cv2.GaussianBlur(picture, (3, 3), 0).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def same_colour_around(frame: UInt8[Tensor, "3 h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The hint, and around its middle what has the same colour without a break; a large hint stays as it is."""
+    rows, columns = np.nonzero(hint.numpy())
+    if len(rows) == 0 or len(rows) > LARGE_HINT_PX:
+        return hint
+    picture = cv2.GaussianBlur(np.ascontiguousarray(frame.permute(1, 2, 0).numpy()), (3, 3), 0)
+    filled = np.zeros((picture.shape[0] + 2, picture.shape[1] + 2), np.uint8)
+    seed = (round(float(columns.mean())), round(float(rows.mean())))
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    cv2.floodFill(picture, filled, seed, 0, (FILL_LEVELS,) * 3, (FILL_LEVELS,) * 3, flags)
+    region = filled[1:-1, 1:-1] > 0
+    return torch.from_numpy(region) if region.mean() < LARGEST_FILL else hint
 
 
 def held_things(

@@ -1,7 +1,7 @@
 import torch
 
 from m2iv_robot.segmentation.change import histogram
-from m2iv_robot.segmentation.parts import held_things, lab_of, looks_of, robot_parts, things_at
+from m2iv_robot.segmentation.parts import held_things, lab_of, looks_of, robot_parts, same_colour_around, things_at
 
 
 def masks(*boxes):
@@ -47,3 +47,14 @@ def test_a_held_thing_is_told_by_its_colours():
     assert int((held & expected).sum()) > 0.8 * int(expected.sum())
     assert int((held & ~expected).sum()) < 0.15 * int(expected.sum())
     assert histogram(lab_of(source)[place.numpy()]).sum() > 0
+
+
+def test_a_click_grows_to_what_has_its_colour():
+    frame = torch.full((3, 60, 80), 120, dtype=torch.uint8)
+    block = masks(BOWL)[0]
+    frame[:, block] = torch.tensor([[200], [30], [30]], dtype=torch.uint8)
+    click = masks((48, 52, 16, 20))[0]
+    grown = same_colour_around(frame, click)
+    assert int((grown ^ block).sum()) < 0.35 * int(block.sum())
+    everywhere = torch.full_like(frame, 90)
+    torch.testing.assert_close(same_colour_around(everywhere, click), click)
