@@ -104,6 +104,8 @@ class LearnedSegmenter:
             target = self.moved(episode, frames, first, (plate, phases), where)
         masks = decide(predict(self.network, frames, scene_without(first, target), target), least)
         masks = self.tidy(frames, masks, first, target, least)
+        certainty = 1.0 if prompt is not None else certainty_of(first.move)
+        masks = MaskTrajectory(masks.actor, masks.object, masks.confidence * certainty)
         return resized(masks, given_on)
 
     def tidy(
@@ -261,6 +263,11 @@ def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tenso
     """The parts of a mask that the hint touches."""
     parts = [part for part in components(mask) if bool((part & hint).any())]
     return torch.stack(parts).any(0) if parts else torch.zeros_like(mask)
+
+
+def certainty_of(move: Move | None) -> float:
+    """How sure it is which thing is the object, in [0.3, 1]: more so where start and goal agree, 0.3 is a guess."""
+    return 0.3 if move is None else 0.3 + 0.7 * min(max(move.score - MIN_PAIR_SCORE, 0) / 0.2, 1.0)
 
 
 def target_of(frames: UInt8[Tensor, "t 3 h w"], moved: MaskTrajectory) -> Target:
