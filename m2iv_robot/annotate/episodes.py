@@ -19,7 +19,7 @@ from m2iv_robot.camera import check_fixed, group_by_pose, median_frame
 from m2iv_robot.data.lerobot_io import read_episode
 from m2iv_robot.errors import KinematicsError, M2IVError
 from m2iv_robot.kinematics import RobotConfig, build_kinematics, find_phases
-from m2iv_robot.masks import area, centroid
+from m2iv_robot.masks import area, centroid, largest_component
 from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.prompts import carry_prompt, exemplar_of, read_prompt
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
@@ -204,7 +204,8 @@ def describe(
     verdict = "good" if confidence >= task.config.good_confidence else "check"
     if confidence < task.config.poor_confidence or not len(seen) or not masks.actor.any():
         verdict = "bad"
-    places = [tuple(centroid(masks.object[seen[at]]).tolist()) if len(seen) else None for at in (0, -1)]
+    ends = [largest_component(masks.object[seen[at]]) if len(seen) else None for at in (0, -1)]
+    places = [None if end is None else tuple(centroid(end).tolist()) for end in ends]
     return EpisodeAnnotation(
         index=episode.index,
         length=episode.length,
