@@ -1,4 +1,4 @@
-"""`m2iv train`: labelled scenes (train.part=store), and the segmenter that learns from them (train.part=segmenter)."""
+"""`m2iv train`: stores of labelled scenes, the segmenter that learns from them, and labels that it mends."""
 
 import logging
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from m2iv_robot.data.stores import StoreConfig, build_store
 from m2iv_robot.errors import ConfigError, DatasetError
 from m2iv_robot.models.checkpoint import initial_segmenter
 from m2iv_robot.models.segmenter import SegmenterConfig
+from m2iv_robot.segmentation.relabel import relabel_store
 from m2iv_robot.training import TrainingConfig, train
 
 logger = logging.getLogger(__name__)
@@ -69,4 +70,19 @@ def run_segmenter(config: TrainConfig, node: DictConfig) -> None:
     logger.info("%s", train(model, pairs, collate_pairs, settings, Path(config.output)))
 
 
-PARTS = {"segmenter": run_segmenter, "store": run_store}
+def run_relabel(config: TrainConfig, node: DictConfig) -> None:
+    """Mend a store's labels with weights that were trained on it."""
+    if len(config.stores) != 1 or not Path(config.initial).is_file():
+        raise ConfigError(
+            "train.part=relabel mends one store with trained weights: "
+            f"give train.stores=[FOLDER] and train.initial=WEIGHTS, got {config.stores} and {config.initial!r}"
+        )
+    scenes = sorted(Path(config.stores[0]).glob("*.npz"))
+    if not scenes:
+        raise DatasetError(f"{config.stores[0]}: no scenes there; build them with m2iv train train.part=store")
+    model = initial_segmenter(parse(SegmenterConfig, node.segmenter, "segmenter"), config.initial, seed=0)
+    for outcome, count in relabel_store(model.eval(), scenes, Path(config.output)).most_common():
+        logger.info("%5d  %s", count, outcome)
+
+
+PARTS = {"segmenter": run_segmenter, "store": run_store, "relabel": run_relabel}

@@ -12,12 +12,14 @@ import numpy as np
 
 from m2iv_robot.data.clips import save_scene
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
-from m2iv_robot.data.pseudo_labels import ACTOR, OBJECT, LabelledClip, PseudoLabelConfig, label_clip
+from m2iv_robot.data.pseudo_labels import ACTOR, OBJECT, UNKNOWN, LabelledClip, PseudoLabelConfig, label_clip
 from m2iv_robot.data.simulation import SimulatedEpisode, SimulationConfig, simulate_episode
 from m2iv_robot.errors import ConfigError, DatasetError, PlanError
 
 logger = logging.getLogger(__name__)
 
+ABOVE_BASE_PX = 25  # how far above an outlined base the arm may hide
+NEAR_BASE_PX = 12  # how far around it the outline is not trusted
 SIMULATED_FRAMES = 20  # kept of each simulated episode
 LABS = ((192, 320), (240, 320), (180, 320))  # picture sizes (height, width), in turn
 
@@ -32,6 +34,8 @@ class StoreConfig:
     episodes: list[int] = field(default_factory=list)  # of a LeRobot dataset; empty: all
     excluded: list[str] = field(default_factory=list)  # clips by name without suffix
     held_out: list[str] = field(default_factory=list)  # clips whose collector and date are left out altogether
+    outlines: dict[str, list[int]] = field(default_factory=dict)  # clip -> x, y, x, y, ... px of a robot base that
+    # never moves; where there are any, only these clips are labelled
     excluded_verbs: list[str] = field(default_factory=lambda: ["Open", "Close", "Turn"])
     count: int = 60  # simulated episodes
     first_scene: int = 1000  # scene seed of the first
@@ -39,6 +43,9 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("clips", "dataset", "simulation"):
             raise ConfigError(f"store.kind: clips, dataset and simulation are known, got {self.kind!r}")
+        wrong = [name for name, corners in self.outlines.items() if len(corners) < 6 or len(corners) % 2]
+        if wrong:
+            raise ConfigError(f"store.outlines.{wrong[0]}: give x, y of three corners or more")
 
 
 def build_store(config: StoreConfig, labels: PseudoLabelConfig, simulation: SimulationConfig, folder: Path) -> Counter:
@@ -46,8 +53,8 @@ def build_store(config: StoreConfig, labels: PseudoLabelConfig, simulation: Simu
     if config.kind == "simulation":
         return build_simulated(config, simulation, folder)
     if config.kind == "clips":
-        return label_all(clips_of(config), labels, folder)
-    return label_all(episodes_of(config), labels, folder)
+        return label_all(clips_of(config), labels, folder, config.outlines)
+    return label_all(episodes_of(config), labels, folder, {})
 
 
 def clips_of(config: StoreConfig) -> Iterable[tuple[str, str, np.ndarray]]:
@@ -64,6 +71,8 @@ def clips_of(config: StoreConfig) -> Iterable[tuple[str, str, np.ndarray]]:
     days = {f"{row['collector']}_{row['date']}" for row in rows if Path(row["file"]).stem in config.held_out}
     for row in rows:
         name, day = Path(row["file"]).stem, f"{row['collector']}_{row['date']}"
+        if config.outlines and name not in config.outlines:
+            continue
         if day not in days and name not in config.excluded and row["verb"] not in config.excluded_verbs:
             yield name, day, read_video(Path(config.source) / row["file"])
 
@@ -98,8 +107,13 @@ def read_video(path: Path) -> np.ndarray:
     return np.ascontiguousarray(np.stack(frames))
 
 
-def label_all(clips: Iterable[tuple[str, str, np.ndarray]], config: PseudoLabelConfig, folder: Path) -> Counter:
-    """Pseudo-label clips into the store; returns the outcome of each."""
+def label_all(
+    clips: Iterable[tuple[str, str, np.ndarray]],
+    config: PseudoLabelConfig,
+    folder: Path,
+    outlines: dict[str, list[int]],
+) -> Counter:
+    """Pseudo-label clips into the store, with the outlined bases as actor; returns the outcome of each."""
     outcomes: Counter = Counter()
     for name, group, frames in clips:
         path = folder / f"{name}.npz"
@@ -110,11 +124,36 @@ def label_all(clips: Iterable[tuple[str, str, np.ndarray]], config: PseudoLabelC
         if isinstance(labelled, str):
             outcomes[labelled] += 1
             continue
+        if name in outlines:
+            labelled = with_base(labelled, outlines[name])
         save_scene(path, labelled, group)
         outcomes["kept"] += 1
         outcomes["kept, with object"] += int((labelled.before_labels == OBJECT).any())
         logger.info("%s: %s", name, dict(outcomes))
     return outcomes
+
+
+def with_base(scene: LabelledClip, outline: list[int]) -> LabelledClip:
+    """A scene whose outlined robot base, which subtraction cannot see, is actor; what surrounds it becomes unknown.
+
+    The arm above the base hides in the same way, so more is unknown upwards. Nothing is said about the object at the
+    clip's ends, where the base might hide it.
+    """
+    base = np.zeros(scene.labels.shape[1:], np.uint8)
+    cv2.fillPoly(base, [np.array(outline, np.int32).reshape(-1, 2)], 1)
+    above = np.zeros_like(base)
+    above[:-ABOVE_BASE_PX] = base[ABOVE_BASE_PX:]
+    near = (_grown(base, NEAR_BASE_PX) | _grown(base | above, NEAR_BASE_PX // 2)).astype(bool)
+    core = cv2.erode(base, np.ones((3, 3), np.uint8)).astype(bool)
+    labels = np.where(near & (scene.labels != ACTOR), UNKNOWN, scene.labels)
+    labels = np.where(core, ACTOR, labels).astype(np.uint8)
+    unknown = np.full_like(scene.before_labels, UNKNOWN)
+    return replace(scene, labels=labels, before_labels=unknown, after_labels=unknown.copy())
+
+
+def _grown(mask: np.ndarray, radius_px: int) -> np.ndarray:
+    size = 2 * radius_px + 1
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
 
 
 def build_simulated(config: StoreConfig, simulation: SimulationConfig, folder: Path) -> Counter:

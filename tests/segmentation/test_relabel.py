@@ -1,0 +1,69 @@
+"""Self-training and outlined bases: which labels are mended, which are left alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from m2iv_robot.data.clips import load_scene, save_scene
+from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
+from m2iv_robot.data.stores import StoreConfig, with_base
+from m2iv_robot.errors import ConfigError
+from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
+from m2iv_robot.segmentation.relabel import mended, relabel_store
+
+
+def scene() -> LabelledClip:
+    generator = np.random.default_rng(0)
+    frames = generator.integers(0, 255, (2, 96, 160, 3), np.uint8)
+    labels = np.full((2, 96, 160), BACKGROUND, np.uint8)
+    labels[:, 10:30, 10:30] = ACTOR
+    ends = [np.zeros((96, 160), np.uint8) for _ in range(2)]
+    return LabelledClip(frames, labels, frames[0], np.ones((96, 160), bool), frames[0], frames[1], *ends)
+
+
+@pytest.mark.parametrize(
+    ("label", "actor", "object_", "expected"),
+    [
+        (UNKNOWN, 0.95, 0.0, ACTOR),
+        (UNKNOWN, 0.01, 0.01, BACKGROUND),
+        (UNKNOWN, 0.5, 0.1, UNKNOWN),
+        (ACTOR, 0.1, 0.1, UNKNOWN),
+        (ACTOR, 0.3, 0.6, ACTOR_OR_OBJECT),
+        (ACTOR, 0.6, 0.1, ACTOR),
+        (BACKGROUND, 0.5, 0.45, UNKNOWN),
+        (BACKGROUND, 0.5, 0.1, BACKGROUND),
+        (OBJECT, 0.9, 0.0, OBJECT),
+    ],
+)
+def test_each_label_becomes_what_the_rule_says(label, actor, object_, expected):
+    found = mended(np.full((1, 1, 1), label, np.uint8), np.full((1, 1, 1), actor), np.full((1, 1, 1), object_))
+    assert found.item() == expected
+
+
+def test_a_store_is_mended_once_and_only_labels_change(tmp_path):
+    torch.manual_seed(0)
+    network = Segmenter(SegmenterConfig()).eval()
+    save_scene(tmp_path / "a" / "0.npz", scene(), "lab")
+    first = relabel_store(network, [tmp_path / "a" / "0.npz"], tmp_path / "b")
+    assert first.total() == 1
+    again = relabel_store(network, [tmp_path / "a" / "0.npz"], tmp_path / "b")
+    if first["kept"]:
+        assert again["there already"] == 1
+        np.testing.assert_array_equal(load_scene(tmp_path / "b" / "0.npz").frames, scene().frames)
+    else:  # an untrained network may contradict the whole robot
+        assert again == first
+
+
+def test_an_outlined_base_becomes_actor_and_its_surroundings_unknown():
+    found = with_base(scene(), [60, 60, 90, 60, 90, 90, 60, 90])
+    assert (found.labels[:, 65:85, 65:85] == ACTOR).all()
+    assert (found.labels[:, 55, 75] == UNKNOWN).all()  # just above
+    assert (found.labels[:, 40, 75] == UNKNOWN).all()  # where the arm goes up from it
+    assert (found.labels[:, 75, 120] == BACKGROUND).all()
+    assert (found.labels[:, 15:25, 15:25] == ACTOR).all()  # the labelled arm stays
+    assert (found.before_labels == UNKNOWN).all()
+
+
+def test_an_outline_of_two_corners_is_refused_by_name():
+    with pytest.raises(ConfigError, match="0024"):
+        StoreConfig(outlines={"0024": [1, 2, 3, 4]})
