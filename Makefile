@@ -59,10 +59,11 @@ benchmark: $(INSTALLED_TO_TEST) osmesa
 # Scenes labelled by simulation and from real clips first, then the segmenter that learns from them: hours on two cores
 weights: $(INSTALLED_TO_TEST) osmesa
 	$(M2IV) train train.part=store store=droid_clips store.source=$(M2IV_DATA)/droid_clips train.output=$(STORES)/droid
+	$(M2IV) train train.part=store store=droid_bases store.source=$(M2IV_DATA)/droid_clips train.output=$(STORES)/bases
 	for robot in so101 panda; do \
 	  $(M2IV) train train.part=store store=simulation simulation=$$robot train.output=$(STORES)/$$robot; \
 	done
-	$(M2IV) train train.part=segmenter "train.stores=[$(STORES)/droid,$(STORES)/so101,$(STORES)/panda]" \
+	$(M2IV) train train.part=segmenter "train.stores=[$(STORES)/droid,$(STORES)/bases,$(STORES)/so101,$(STORES)/panda]" \
 	  train.output=$(OUTPUTS)/training/segmenter
 
 # The picture in README.md

@@ -34,8 +34,8 @@ def check_limits(track: Track, robot: RobotModel) -> None:
         PlanError: naming column, value and limit.
     """
     limits, moved = robot.kinematics.limits, track.share > 0
-    over = np.maximum(track.states - limits.upper, limits.lower - track.states) * moved[:, None]
-    over = np.where(np.isfinite(over), over, -np.inf)
+    over = np.maximum(track.states - limits.upper, limits.lower - track.states)
+    over = np.where(moved[:, None] & np.isfinite(over), over, -np.inf)
     frame, column = np.unravel_index(int(over.argmax()), over.shape)
     spread = np.ptp(track.states[:, column])
     if over[frame, column] > 0.02 * spread + 1e-6:
