@@ -206,7 +206,8 @@ def locate(video: Float32[np.ndarray, "t h w 3"], states: States, move: Move) ->
     start = outline(states.before, without(move.start.region, shades[0]), unchanged, shades[0])
     goal = outline(states.after, without(move.goal.region, shades[1]), unchanged, shades[1])
     length = len(video)
-    seen_start, seen_goal = start & states.changed, goal & states.changed
+    seen_start = start & states.changed if (start & states.changed).any() else move.start.region
+    seen_goal = goal & states.changed if (goal & states.changed).any() else move.goal.region
     left = round(float(np.percentile(states.last_before[seen_start], 70)))
     landed = round(float(np.percentile(states.first_after[seen_goal], 30)))
     left, landed = max(left, 0), min(max(landed, left + 1), length - 1)
