@@ -75,7 +75,7 @@ def simulate_episode(config: SimulationConfig, seed: int) -> SimulatedEpisode:
     """
     scene = build_scene(config)
     demonstration = demonstrate(scene, config, seed)
-    return _film(scene, config, seed, demonstration)
+    return film(scene, config, seed, demonstration)
 
 
 def replay(
@@ -96,7 +96,7 @@ def replay(
     task = demonstration.task
     yaw = task.start_yaw_rad if start_yaw_rad is None else start_yaw_rad
     moved = Task(start_xy, yaw, goal_xy or task.goal_xy)
-    trace = _run(scene, config.fps, moved, demonstration.home, np.asarray(actions, dtype=np.float64), rest_s=1.0)
+    trace = run_actions(scene, config.fps, moved, demonstration.home, np.asarray(actions, dtype=np.float64), rest_s=1.0)
     success, distance, lift = carried(trace, moved.goal_xy)
     return ReplayResult(
         success,
@@ -126,7 +126,7 @@ def demonstrate(scene: Scene, config: SimulationConfig, seed: int) -> Demonstrat
         leader = leader + droop(scene, leader)
         actions = np.array([scene.arm.joints_to_action(scene.model, row) for row in leader])
         actions = actions.astype(np.float32).astype(np.float64)
-        trace = _run(scene, config.fps, task, home, actions, rest_s=0.0)
+        trace = run_actions(scene, config.fps, task, home, actions, rest_s=0.0)
         if carried(trace, task.goal_xy)[0]:
             if scene.arm.action_is_next_state:
                 actions = np.concatenate([trace.state[1:], trace.state[-1:]])
@@ -148,9 +148,10 @@ def _draw(
     return task, np.array(scene.arm.home_rad) + generator.normal(0, 0.04, len(scene.arm.home_rad))
 
 
-def _run(
+def run_actions(
     scene: Scene, fps: int, task: Task, home: Float[np.ndarray, " j"], actions: Float[np.ndarray, "t a"], rest_s: float
 ) -> Trace:
+    """Move the robot from `home` under `actions`, then let it stay for `rest_s`; one row of the trace per frame."""
     world, recorder = World(scene, fps), Recorder()
     world.reset(home, task.start_xy, task.start_yaw_rad, task.goal_xy, None)
     world.reset(home, task.start_xy, task.start_yaw_rad, task.goal_xy, world.targets(actions[0]))
@@ -208,8 +209,8 @@ def is_reachable(scene: Scene, place: tuple[float, float]) -> bool:
     return clear and scene.arm.reach_min_m <= distance <= scene.arm.reach_max_m
 
 
-def _film(scene: Scene, config: SimulationConfig, seed: int, demonstration: Demonstration) -> SimulatedEpisode:
-    """Render the recorded motion."""
+def film(scene: Scene, config: SimulationConfig, seed: int, demonstration: Demonstration) -> SimulatedEpisode:
+    """Render a motion that was run, and put what is true of it beside it."""
     task, trace = demonstration.task, demonstration.trace
     generator = np.random.default_rng([seed, 1000])
     size = (config.width, config.height)
