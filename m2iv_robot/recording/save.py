@@ -1,0 +1,63 @@
+"""A spooled episode into a LeRobot dataset, which is whole before and after."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from m2iv_robot.data.lerobot_io import EpisodeRecord, EpisodeWriter, OutputFormat, WriterConfig
+from m2iv_robot.errors import WriteError
+from m2iv_robot.recording.spool import SpooledEpisode
+
+REPORTS = "recordings"  # the folder of an output's reports is called <output>_recordings
+
+
+def save_episode(episode: SpooledEpisode, root: str | Path, config: WriterConfig) -> int:
+    """Append the episode to the dataset in `root`, made if need be, and delete the spool; returns its index.
+
+    The dataset is put in place at once: whatever happens afterwards, it can be read with this episode in it. An episode
+    that is in the dataset already changes nothing.
+
+    Raises:
+        WriteError: it does not fit the dataset, or cannot be written.
+    """
+    root = Path(root).expanduser().absolute()
+    settings = {"cameras": episode.intrinsics} if episode.intrinsics else {}
+    with EpisodeWriter(root, output_format(episode), config, settings=settings) as writer:
+        cameras = {key: torch.from_numpy(episode.frames(key)).permute(0, 3, 1, 2) for key in episode.sizes}
+        labels = {key: torch.from_numpy(rows.astype(np.float32)) for key, rows in episode.values().items()}
+        writer.append(EpisodeRecord(episode.key, episode.task, cameras, labels))
+    index = _episode_count(root) - 1
+    _save_report(root, episode, index)
+    episode.remove()
+    return index
+
+
+def output_format(episode: SpooledEpisode) -> OutputFormat:
+    """The features of the dataset that takes the episode."""
+    features = {
+        key: {"dtype": "float32", "shape": (len(names),), "names": list(names)} for key, names in episode.names.items()
+    }
+    for key, (height, width) in episode.sizes.items():
+        features[key] = {"dtype": "video", "shape": (height, width, 3), "names": ["height", "width", "channels"]}
+    return OutputFormat(episode.fps, episode.robot_type or None, features)
+
+
+def report_path(root: str | Path, index: int) -> Path:
+    """The report of an episode: how its frames were put together."""
+    root = Path(root)
+    return root.with_name(f"{root.name}_{REPORTS}") / f"episode_{index:06d}.json"
+
+
+def _episode_count(root: Path) -> int:
+    path = root / "meta" / "info.json"
+    if not path.is_file():
+        raise WriteError(f"{root}: no dataset was made; see the messages above")
+    return int(json.loads(path.read_text())["total_episodes"])
+
+
+def _save_report(root: Path, episode: SpooledEpisode, index: int) -> None:
+    path = report_path(root, index)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"key": episode.key, "task": episode.task, **episode.report}, indent=1))
