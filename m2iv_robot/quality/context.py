@@ -1,0 +1,101 @@
+"""What the gate knows of the real episode that a candidate was made from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from m2iv_robot.background import spread
+from m2iv_robot.camera import CameraFit
+from m2iv_robot.camera.tip import arm_tips
+from m2iv_robot.errors import SegmentationError
+from m2iv_robot.masks import area, dilate
+from m2iv_robot.retarget import RobotModel
+from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
+
+MAP_FRAMES = 40  # of the source that a map from poses to pixels is fitted on
+LEAST_MAP_FRAMES = 8
+RIDGE = 1e-3
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """The source episode with what is known of it. Without `robot` the labels are not looked at."""
+
+    episode: Episode
+    masks: MaskTrajectory
+    plate: Plate
+    phases: tuple[EpisodePhases, ...] = ()  # when something is held in the source
+    robot: RobotModel | None = None
+    camera: CameraFit | None = None  # None: where the gripper is seen is learned from the source itself
+
+    def __post_init__(self) -> None:
+        if self.masks.object.shape[0] != self.episode.length:
+            raise SegmentationError(
+                f"{self.episode.dataset} episode {self.episode.index}: {self.masks.object.shape[0]} masks for "
+                f"{self.episode.length} frames; annotate it again"
+            )
+
+
+def reference_frame(context: SourceContext) -> int:
+    """The source frame that shows most of the object, clear of the actor.
+
+    Raises:
+        SegmentationError: no frame shows the object.
+    """
+    masks = context.masks
+    seen = area(masks.object).float()
+    if not bool(seen.any()):
+        raise SegmentationError(
+            f"{context.episode.dataset} episode {context.episode.index}: no mask shows the object; annotate it again"
+        )
+    crowded = torch.stack([(dilate(actor[None], 9)[0] & thing).sum() for actor, thing in _pairs(masks)])
+    return int((seen - 2 * crowded).argmax())
+
+
+def gripper_path_px(state: Float[Tensor, "t s"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
+    """Where the gripper's tip is in the picture for states, by the camera's fit or as the source showed it.
+
+    None where neither is known.
+    """
+    if context.robot is None or not context.robot.kinematics.metric:
+        return None
+    poses = context.robot.kinematics.forward(state)
+    if context.camera is not None:
+        tips = poses[:, :3, :3] @ context.camera.tip_offset_m + poses[:, :3, 3]
+        return context.camera.camera.project(tips)
+    if context.episode.state is None:
+        return None
+    return _learned_path(poses, context)
+
+
+def _learned_path(poses: Float[np.ndarray, "t 4 4"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
+    """Pixels of the tip as an affine map of the tool's place, fitted on the source's masks; None with too few.
+
+    The camera's perspective is left out, so places far from the source's are some pixels off.
+    """
+    chosen = spread(context.episode.length, MAP_FRAMES)
+    tips = arm_tips(context.masks.actor[chosen])
+    seen = np.isfinite(tips[:, 0])
+    if seen.sum() < LEAST_MAP_FRAMES:
+        return None
+    places = context.robot.kinematics.forward(context.episode.state)[chosen][:, :3, 3][seen]
+    middle = places.mean(0)
+    inputs, wanted = _with_one(places - middle), tips[seen]
+    weights = np.ones(len(inputs))
+    for _ in range(10):  # robust: a tip that is not the gripper counts little
+        weighted = inputs * weights[:, None]
+        solution = np.linalg.solve(inputs.T @ weighted + RIDGE * np.eye(4), weighted.T @ wanted)
+        misses = np.linalg.norm(inputs @ solution - wanted, axis=1)
+        weights = 1 / (1 + (misses / max(2 * np.median(misses), 1e-6)) ** 2)
+    return _with_one(poses[:, :3, 3] - middle) @ solution
+
+
+def _with_one(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 4"]:
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def _pairs(masks: MaskTrajectory) -> list[tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]]:
+    return list(zip(masks.actor, masks.object, strict=True))

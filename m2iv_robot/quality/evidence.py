@@ -1,0 +1,136 @@
+"""What a candidate's video shows: some of its frames segmented again, told what the object looks like by the source."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from m2iv_robot.background import spread
+from m2iv_robot.errors import PromptError, SegmentationError
+from m2iv_robot.kinematics import find_phases
+from m2iv_robot.masks import area, centroid
+from m2iv_robot.metrics.control import width_px
+from m2iv_robot.quality.config import QualityConfig
+from m2iv_robot.quality.context import SourceContext, reference_frame
+from m2iv_robot.segmentation import Prompt, Segmenter
+from m2iv_robot.types import Candidate, EpisodePhases, MaskTrajectory
+
+CLEAR_SHARE = 0.6  # of the object's place that the actor must leave free for the object to be expected there
+LEFT_WIDTHS = 0.3  # an object so far from its start has left
+
+
+@dataclass(frozen=True)
+class Case:
+    """A candidate under examination. Rows count the frames that were segmented again."""
+
+    candidate: Candidate
+    context: SourceContext
+    frames: tuple[int, ...]  # of the candidate, one per row
+    seen: MaskTrajectory  # n h w
+    carry: EpisodePhases  # in frames of the candidate
+
+    @property
+    def images(self) -> UInt8[Tensor, "n 3 h w"]:
+        """The frames that were segmented again."""
+        return self.candidate.episode.frames[list(self.frames)]
+
+    @property
+    def width_px(self) -> float:
+        """Width of the object where it was asked to start."""
+        return max(1.0, float(width_px(self.candidate.placement.start[None])[0]))
+
+
+def examine(candidate: Candidate, context: SourceContext, segmenter: Segmenter, config: QualityConfig) -> Case:
+    """Segment a bounded number of the candidate's frames.
+
+    The first picture that the segmenter sees is the source's, with the object's mask: what is found is what looks
+    like the source's object, wherever it is. An object that the segmenter cannot find is no object.
+    """
+    length = candidate.episode.length
+    held = told_carry(candidate)
+    rows = chosen_frames(length, held, config, candidate.episode.fps)
+    masks = segment_again(candidate, context, segmenter, rows)
+    carry = held or seen_carry(masks, candidate, rows)
+    return Case(candidate, context, tuple(rows), masks, carry)
+
+
+def told_carry(candidate: Candidate) -> EpisodePhases | None:
+    """When the plan holds the object; None without a plan."""
+    if candidate.motion is None:
+        return None
+    return EpisodePhases(candidate.motion.grasp_frame, candidate.motion.release_frame)
+
+
+def chosen_frames(length: int, held: EpisodePhases | None, config: QualityConfig, fps: float) -> list[int]:
+    """At most `config.frames` frames: evenly spread, and those around grasp and release."""
+    if held is None:
+        return spread(length, config.frames)
+    settled = held.release + round(config.settle_s * fps)
+    events = [held.grasp - 1, held.grasp, held.release - 1, settled]
+    inside = {min(max(frame, 0), length - 1) for frame in events}
+    return sorted(inside | set(spread(length, config.frames - len(inside))))
+
+
+def segment_again(
+    candidate: Candidate, context: SourceContext, segmenter: Segmenter, rows: list[int]
+) -> MaskTrajectory:
+    """Masks of the chosen frames; no object anywhere where the segmenter gives up."""
+    best = reference_frame(context)
+    frames = torch.cat([context.episode.frames[best : best + 1], candidate.episode.frames[rows]])
+    episode = replace(candidate.episode, frames=frames, state=None, action=None, extra={})
+    prompt = Prompt(frame=0, mask=context.masks.object[best])
+    try:
+        masks = segmenter.segment(episode, context.plate, prompt)
+    except (SegmentationError, PromptError):
+        nothing = torch.zeros(len(rows), *frames.shape[-2:], dtype=torch.bool)
+        return MaskTrajectory(nothing, nothing, torch.zeros(len(rows)))
+    return MaskTrajectory(masks.actor[1:], masks.object[1:], masks.confidence[1:])
+
+
+def seen_carry(masks: MaskTrajectory, candidate: Candidate, rows: list[int]) -> EpisodePhases:
+    """From when to when the object is on its way, as it is seen, for a candidate without a plan."""
+    width = max(1.0, float(width_px(candidate.placement.start[None])[0]))
+    places = centroid(masks.object)
+    start, goal = centroid(candidate.placement.start), centroid(candidate.placement.goal)
+    length = candidate.episode.length
+    away = [row for row, place in enumerate(places) if bool((place - start).norm() > LEFT_WIDTHS * width)]
+    first = away[0] if away else len(rows) - 1
+    not_there = [row for row, place in enumerate(places) if bool((place - goal).norm() > LEFT_WIDTHS * width)]
+    last = not_there[-1] if not_there else 0
+    grasp = rows[max(first - 1, 0)]
+    return EpisodePhases(grasp, min(max(rows[min(last + 1, len(rows) - 1)], grasp + 1), length))
+
+
+def rows_before(case: Case) -> list[int]:
+    """Rows in which the object has not been touched yet."""
+    return [row for row, frame in enumerate(case.frames) if frame < case.carry.grasp]
+
+
+def rows_held(case: Case) -> list[int]:
+    """Rows in which the object is carried."""
+    return [row for row, frame in enumerate(case.frames) if case.carry.grasp <= frame < case.carry.release]
+
+
+def rows_after(case: Case, config: QualityConfig) -> list[int]:
+    """Rows in which the object rests again; the last one at least."""
+    settled = case.carry.release + round(config.settle_s * case.candidate.episode.fps)
+    rows = [row for row, frame in enumerate(case.frames) if frame >= settled]
+    return rows or [len(case.frames) - 1]
+
+
+def clear_rows(case: Case, rows: list[int], place: Bool[Tensor, "h w"]) -> list[int]:
+    """Those of the rows in which the actor leaves most of `place` free."""
+    whole = max(int(area(place)), 1)
+    return [row for row in rows if int(area(place & ~case.seen.actor[row])) >= CLEAR_SHARE * whole]
+
+
+def labelled_holds(case: Case, labels: Tensor, which: str) -> tuple[EpisodePhases, ...] | None:
+    """When the gripper is closed on something according to a column of labels; None where that is not known."""
+    robot = case.context.robot
+    if robot is None:
+        return None
+    kinematics = robot.kinematics if which == "state" else robot.kinematics.actions
+    if kinematics is None:
+        return None
+    return tuple(find_phases(kinematics.gripper_opening(labels), case.candidate.episode.fps))
