@@ -43,3 +43,7 @@ class CheckpointError(M2IVError):
 
 class RecordingError(M2IVError):
     """A message cannot be read, or an episode recorded from topics or a bag is not fit to be kept."""
+
+
+class RequestError(M2IVError):
+    """A request for synthetic episodes cannot be accepted, and why."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -49,10 +50,11 @@ class RecorderNode(Node):
         self._ticks = 0
         self._status = self.create_publisher(DiagnosticStatus, "~/status", LASTING)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._subscriptions = Subscriptions(self, self._wanted())
-        self.create_service(Trigger, "~/start", self._on_start)
-        self.create_service(Trigger, "~/stop", self._on_stop)
-        self.create_service(Trigger, "~/discard", self._on_discard)
+        self._topics = Subscriptions(self, self._wanted())
+        services = ReentrantCallbackGroup()  # in the node's own group an answer that waits would hold up all topics
+        self.create_service(Trigger, "~/start", self._on_start, callback_group=services)
+        self.create_service(Trigger, "~/stop", self._on_stop, callback_group=services)
+        self.create_service(Trigger, "~/discard", self._on_discard, callback_group=services)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.create_timer(STATUS_PERIOD_S, self._on_timer, clock=rclpy.clock.Clock())
         self.get_logger().info(f"recording to {self.recorder.root} when asked: ros2 service call ~/start")
@@ -150,7 +152,7 @@ class RecorderNode(Node):
         return future
 
     def _troubles(self) -> list[str]:
-        return [f"{topic}: {why}" for topic, why in self._subscriptions.troubles.items()]
+        return [f"{topic}: {why}" for topic, why in self._topics.troubles.items()]
 
     def _log_saved(self, saved: SavedEpisode) -> None:
         if saved.error:
@@ -159,7 +161,7 @@ class RecorderNode(Node):
             self.get_logger().info(f"episode {saved.index} is in {self.recorder.root}: {saved.summary}")
 
     def _on_timer(self) -> None:
-        self._subscriptions.update()
+        self._topics.update()
         self._ticks += 1
         if self._ticks % STATUS_EVERY:
             return

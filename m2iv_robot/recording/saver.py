@@ -73,6 +73,8 @@ class Saver:
     def close(self, timeout_s: float) -> bool:
         """Let it write what it was given, and end; False where it is not done within the time (it goes on alone)."""
         with self._lock:
+            if not self._waiting and not self._current:
+                self._process.terminate()  # it may still be busy with its imports
             rest, self._waiting = self._waiting, []
             for folder in rest:
                 self._send(folder)

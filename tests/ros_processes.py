@@ -1,0 +1,122 @@
+"""ROS processes for tests, and a client that talks to them: real rclpy over real DDS, in a domain of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+TIMEOUT_S = float(os.environ.get("ROS_TEST_TIMEOUT_S", "60"))  # for one step; more for a machine that is very busy
+
+
+class Processes:
+    """Processes of one test; all are ended with it."""
+
+    def __init__(self, folder: Path, domain: int) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "ROS_DOMAIN_ID": str(domain),
+            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            "ROS_LOG_DIR": str(folder / "ros_log"),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(Path(__file__).parent)]),
+        }
+        self._running: list[subprocess.Popen] = []
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen:
+        """Run `python -m name arguments`; what it says goes to a file that `said` reads."""
+        with open(self._log(name), "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", name, *arguments],
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        self._running.append(process)
+        return process
+
+    def said(self, name: str) -> str:
+        """What the processes of this name have said."""
+        path = self._log(name)
+        return path.read_text() if path.is_file() else ""
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+            process.stdin.close()
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+
+def node_parameters(**values: object) -> list[str]:
+    """Command line arguments that set a node's parameters."""
+    arguments = ["--ros-args"]
+    for name, value in values.items():
+        text = str(value).lower() if isinstance(value, bool) else f"'{value}'" if isinstance(value, str) else str(value)
+        arguments += ["-p", f"{name}:={text}"]
+    return arguments
+
+
+class Client:
+    """A node in this process that calls services, publishes, and keeps the latest message of topics."""
+
+    def __init__(self, domain: int) -> None:
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, domain_id=domain)
+        self.node = rclpy.create_node("test_client", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.heard: dict[str, list] = {}
+        self._clients: dict[str, object] = {}
+        self._thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self._thread.start()
+
+    def call(self, kind: type, name: str, request: object = None, timeout_s: float = TIMEOUT_S) -> object:
+        """Call a service and return its answer."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(timeout_s), f"no service {name}"
+        future = client.call_async(request or kind.Request())
+        wait_until(future.done, timeout_s, f"an answer of {name}")
+        return future.result()
+
+    def listen(self, kind: type, topic: str, profile: object) -> None:
+        """Keep the messages of a topic."""
+        self.heard[topic] = []
+        self.node.create_subscription(kind, topic, self.heard[topic].append, profile)
+
+    def close(self) -> None:
+        """End in the order that ROS wants."""
+        import rclpy
+
+        self.executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)
+
+
+def wait_until(condition, timeout_s: float = TIMEOUT_S, what: str = "a condition") -> None:
+    """Wait for it, or fail."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"waited {timeout_s:g} s in vain for {what}"
+        time.sleep(0.02)
+
+
+def interrupt(process: subprocess.Popen, timeout_s: float = TIMEOUT_S) -> int:
+    """What Ctrl-C does; returns the exit status."""
+    process.send_signal(signal.SIGINT)
+    return process.wait(timeout_s)
