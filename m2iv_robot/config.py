@@ -25,11 +25,20 @@ def parse[Schema](schema: type[Schema], node: DictConfig | dict, name: str = "")
         unknown = sorted(set(given) - known)
         if unknown:
             raise ConfigError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
-        merged = OmegaConf.merge(OmegaConf.structured(schema), given)
+        merged = OmegaConf.merge(_writable(OmegaConf.structured(schema)), given)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = f".{error.full_key}" if getattr(error, "full_key", None) else ""
         raise ConfigError(f"{where}{key}: {str(error).splitlines()[0]}") from error
+
+
+def _writable(node: DictConfig) -> DictConfig:
+    """A frozen dataclass's node, and those within it, made writable (in place): a list in them could not be merged."""
+    OmegaConf.set_readonly(node, False)
+    for key in node:
+        if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+            _writable(node[key])
+    return node
 
 
 def preset[Schema](schema: type[Schema], group: str, name: str) -> Schema:

@@ -162,6 +162,26 @@ def warps(source: Landmarks, target: Landmarks, anchored: bool) -> list[Float[np
     return found
 
 
+def bend(
+    mask: Bool[np.ndarray, "h w"], tip: Float[np.ndarray, " 2"], wanted_tip: Float[np.ndarray, " 2"]
+) -> Bool[np.ndarray, "h w"]:
+    """An actor's mask turned and stretched about the place where it enters the picture: `tip` comes to `wanted_tip`.
+
+    It is moved as a whole where it does not enter the picture or would be stretched too far.
+    """
+    tip, wanted_tip = np.asarray(tip, np.float64), np.asarray(wanted_tip, np.float64)
+    warp = _similarity(np.eye(2), wanted_tip - tip)
+    root = landmarks(mask.astype(np.uint8)).root if mask.any() else None
+    if root is not None:
+        before, after = complex(*(tip - root)), complex(*(wanted_tip - root))
+        turn = after / before if abs(before) > 1 else 1.0
+        if 1 / MOST_STRETCH < abs(turn) < MOST_STRETCH:
+            matrix = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
+            warp = _similarity(matrix, root - matrix @ root)
+    size = (mask.shape[1], mask.shape[0])
+    return cv2.warpAffine(mask.astype(np.uint8), warp, size, borderMode=cv2.BORDER_REPLICATE) > 0
+
+
 def lay_over(
     picture: UInt8[np.ndarray, "h w 3"],
     mask: Bool[np.ndarray, "h w"],

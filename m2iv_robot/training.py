@@ -120,12 +120,20 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Ada
     )
 
 
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lay out the weights of plain convolutions as processors like them (in place)."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)
+    return model
+
+
 class Run:
     """A training run's state: weights, their average, the optimizer, and the step."""
 
     def __init__(self, model: nn.Module, config: TrainingConfig, folder: Path) -> None:
         self.device = choose_device(config.device)
-        self.model = model.to(self.device, memory_format=torch.channels_last).train()
+        self.model = channels_last(model.to(self.device)).train()
         self.config, self.folder, self.step = config, folder, 0
         self.optimizer = build_optimizer(model, config)
         self.average = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from m2iv_robot.background import build_plate, spread
 from m2iv_robot.camera.tip import arm_tips
@@ -17,12 +17,15 @@ from m2iv_robot.data.simulation import SimulationConfig, simulate_episode
 from m2iv_robot.data.stores import LABS, StoreConfig, clips_of, episodes_of
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.exemplar import Exemplar, build_exemplar
-from m2iv_robot.masks import area
+from m2iv_robot.masks import area, centroid
 from m2iv_robot.segmentation import Segmenter
 from m2iv_robot.types import Episode, MaskTrajectory
 
 logger = logging.getLogger(__name__)
 
+MOVING_SHARE = 0.01  # of the width, from one frame to the next but one: the object moves
+MEETING_SHARE = 0.12  # of the width: the tip is at the object
+LEAST_MEETINGS = 3  # frames in which both are seen
 APART_SHARE = 0.25  # of a clip: a frame beside the wanted one is the answer itself
 
 
@@ -95,9 +98,23 @@ def annotated_clip(
     masks = segmenter.segment(episode)
     check_clip(masks, name, config)
     plate = build_plate([video], [masks])
-    tips = torch.from_numpy(arm_tips(masks.actor)).float()
+    tips = tips_at_object(masks)
     found = exemplar_apart(video, masks)
     return Clip(video, masks.actor, masks.object, plate.image, plate.known, tips, found.image, found.known, group)
+
+
+def tips_at_object(masks: MaskTrajectory) -> Float[torch.Tensor, "n 2"]:
+    """The arm's tip per frame; NaN throughout where it does not meet the object while that moves: it is not the tip."""
+    tips = torch.from_numpy(arm_tips(masks.actor)).float()
+    centres = centroid(masks.object)
+    speed = (centres[2:] - centres[:-2]).norm(dim=1)
+    width = masks.actor.shape[-1]
+    moving = torch.nonzero(speed > MOVING_SHARE * width)[:, 0] + 1  # a comparison with NaN is False
+    distance = (tips - centres).norm(dim=1)[moving]
+    distance = distance[~distance.isnan()]
+    if len(distance) >= LEAST_MEETINGS and float(distance.median()) < MEETING_SHARE * width:
+        return tips
+    return torch.full_like(tips, torch.nan)
 
 
 def exemplar_apart(video: UInt8[torch.Tensor, "n 3 h w"], masks: MaskTrajectory) -> Exemplar:

@@ -1,20 +1,27 @@
-"""`m2iv train`: stores of labelled scenes, the segmenter that learns from them, and labels that it mends."""
+"""`m2iv train`: stores of scenes and clips, and the segmenter and both stages that learn from them."""
 
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
+from m2iv_robot.annotate.clips import ClipStoreConfig, annotated_clips, simulated_clips
 from m2iv_robot.config import parse
+from m2iv_robot.data.clip_dataset import ClipConfig, ClipDataset, collate_clips
 from m2iv_robot.data.clips import SegmentationPairs, collate_pairs
 from m2iv_robot.data.pairs import PairConfig
 from m2iv_robot.data.pseudo_labels import PseudoLabelConfig
 from m2iv_robot.data.simulation import SimulationConfig
 from m2iv_robot.data.stores import StoreConfig, build_store
 from m2iv_robot.errors import ConfigError, DatasetError
-from m2iv_robot.models.checkpoint import initial_segmenter
+from m2iv_robot.models.checkpoint import WEIGHTS_FOLDER, initial_segmenter, start_from
 from m2iv_robot.models.segmenter import SegmenterConfig
+from m2iv_robot.models.trajectory import TrajectoryConfig, TrajectoryModel
+from m2iv_robot.models.video import VideoConfig, VideoModel
+from m2iv_robot.segmentation import load_segmenter
+from m2iv_robot.segmentation.learned import LearnedConfig
 from m2iv_robot.segmentation.relabel import relabel_store
 from m2iv_robot.training import TrainingConfig, train
 
@@ -85,4 +92,39 @@ def run_relabel(config: TrainConfig, node: DictConfig) -> None:
         logger.info("%5d  %s", count, outcome)
 
 
-PARTS = {"segmenter": run_segmenter, "store": run_store, "relabel": run_relabel}
+def run_clips(config: TrainConfig, node: DictConfig) -> None:
+    """Build a store of clips with the masks of the shipped segmenter, or with exact ones from simulation."""
+    store, clips = parse(StoreConfig, node.store, "store"), parse(ClipStoreConfig, node.clip_store, "clip_store")
+    folder = Path(config.output)
+    if store.kind == "simulation":
+        outcomes = simulated_clips(store, clips, parse(SimulationConfig, node.simulation, "simulation"), folder)
+    else:
+        outcomes = annotated_clips(store, clips, load_segmenter(LearnedConfig()), folder)
+    for outcome, count in outcomes.most_common():
+        logger.info("%5d  %s", count, outcome)
+    logger.info("%s", folder)
+
+
+def run_stage(config: TrainConfig, node: DictConfig) -> None:
+    """Train stage 1 or stage 2 on stores of clips; `initial` is a weights file to go on from, `shipped`, or empty."""
+    settings = parse(TrainingConfig, node.training, "training")
+    network, schema = STAGES[config.part]
+    stage = parse(schema, node[config.part], config.part)
+    clips = parse(ClipConfig, node.clips, "clips")
+    samples = ClipDataset([Path(folder) for folder in config.stores], config.store_weights, clips, settings.seed)
+    torch.manual_seed(settings.seed)
+    shipped = str(WEIGHTS_FOLDER / f"{config.part}.safetensors")
+    initial = {"shipped": shipped, "imagenet": ""}.get(config.initial, config.initial)
+    model = start_from(network(stage), initial)
+    logger.info("%s", train(model, samples, collate_clips, settings, Path(config.output)))
+
+
+STAGES = {"trajectory": (TrajectoryModel, TrajectoryConfig), "video": (VideoModel, VideoConfig)}
+PARTS = {
+    "segmenter": run_segmenter,
+    "store": run_store,
+    "relabel": run_relabel,
+    "clips": run_clips,
+    "trajectory": run_stage,
+    "video": run_stage,
+}

@@ -15,6 +15,8 @@ from m2iv_robot.config import parse
 from m2iv_robot.errors import CheckpointError
 from m2iv_robot.models.efficientnet import load_imagenet
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
+from m2iv_robot.models.trajectory import TrajectoryConfig, TrajectoryModel
+from m2iv_robot.models.video import VideoConfig, VideoModel
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
@@ -111,6 +113,30 @@ def segmenter_path(weights: str) -> Path:
 def load_segmenter(weights: str = "", device: torch.device | None = None) -> Segmenter:
     """The trained segmenter."""
     return load_model(segmenter_path(weights), Segmenter, SegmenterConfig).to(device or torch.device("cpu"))
+
+
+def load_trajectory(weights: str = "", device: torch.device | None = None) -> TrajectoryModel:
+    """The trained network of stage 1; the one that ships with the package where `weights` is empty."""
+    path = Path(weights) if weights else WEIGHTS_FOLDER / "trajectory.safetensors"
+    return load_model(path, TrajectoryModel, TrajectoryConfig).to(device or torch.device("cpu"))
+
+
+def load_video(weights: str = "", device: torch.device | None = None) -> VideoModel:
+    """The trained network of stage 2; the one that ships with the package where `weights` is empty."""
+    path = Path(weights) if weights else WEIGHTS_FOLDER / "video.safetensors"
+    return load_model(path, VideoModel, VideoConfig).to(device or torch.device("cpu"))
+
+
+def start_from(model: nn.Module, initial: str) -> nn.Module:
+    """Fill a network with the weights of a file (in place), or leave it as it is where `initial` is empty.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    if initial:
+        tensors, _ = load_tensors(Path(initial))
+        fill(model, {name: tensor.float() for name, tensor in tensors.items()}, Path(initial))
+    return model
 
 
 def initial_segmenter(config: SegmenterConfig, initial: str, seed: int) -> Segmenter:

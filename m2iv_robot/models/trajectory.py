@@ -2,11 +2,12 @@
 
 What is known differs: the paper knows the first frame's masks and the object's last one; between two keyframes the last
 actor is known too; with a motion plan the object is known throughout and so is the gripper's path. One network takes
-them all, because every mask comes with a flag that says whether it is given.
+them all, because every mask comes with a flag that says whether it is given. Where a real frame's actor can be bent to
+the planned gripper, that guess is one more condition: the network mends it.
 Source: Mask2IV, section "Interaction Trajectory Generation".
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,14 +27,17 @@ PATH_SIGMA = 0.03  # width of the gripper's mark, as a share of the frame's heig
 class TrajectoryConfig:
     """configs/trajectory/*.yaml."""
 
-    patch: int = 4  # pixels folded into one cell, each way
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    sampler: DiffusionConfig = field(default_factory=DiffusionConfig)
+    patch: int = 8  # pixels folded into one cell, each way
     mask_weight: float = 5.0  # of mask pixels in the loss (the authors' training code)
     drop_last_actor: float = 0.5  # share of training clips whose last actor is not given (PT-Gen); else in-filling
-    give_plan: float = 0.5  # share of training clips that are given the object throughout and the gripper's path
+    give_plan: float = 0.6  # share of training clips that are given the object throughout and the gripper's path
+    give_guess: float = 0.8  # share of those that are given a guess of the actor
 
     def __post_init__(self) -> None:
         """Refuse shares that are none and weights that erase the masks."""
-        for name in ("drop_last_actor", "give_plan"):
+        for name in ("drop_last_actor", "give_plan", "give_guess"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"trajectory.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.patch < 1 or self.mask_weight <= 0:
@@ -50,6 +54,8 @@ class KnownMasks:
     object: Bool[Tensor, "b t h w"]
     object_given: Bool[Tensor, "b t"]
     gripper_path_px: Float[Tensor, "b t 2"]
+    actor_guess: Bool[Tensor, "b t h w"] | None = None  # a real frame's actor bent to the planned gripper
+    guess_given: Bool[Tensor, "b t"] | None = None
 
 
 def position_conditioned(
@@ -72,9 +78,18 @@ def between_keyframes(known: KnownMasks) -> KnownMasks:
     return replace(known, actor_given=actor_given)
 
 
-def along_plan(known: KnownMasks, gripper_path_px: Float[Tensor, "b t 2"]) -> KnownMasks:
-    """Guided mode: the object's mask is given in every frame, and the gripper's path in pixels."""
-    return replace(known, object_given=torch.ones_like(known.object_given), gripper_path_px=gripper_path_px)
+def along_plan(
+    known: KnownMasks, gripper_path_px: Float[Tensor, "b t 2"], actor_guess: Bool[Tensor, "b t h w"] | None = None
+) -> KnownMasks:
+    """Guided mode: the object's mask is given in every frame, the gripper's path in pixels, perhaps a guessed actor."""
+    every = torch.ones_like(known.object_given)
+    return replace(
+        known,
+        object_given=every,
+        gripper_path_px=gripper_path_px,
+        actor_guess=actor_guess,
+        guess_given=None if actor_guess is None else every,
+    )
 
 
 def path_marks(path_px: Float[Tensor, "b t 2"], height: int, width: int) -> Float[Tensor, "b t 1 h w"]:
@@ -89,18 +104,21 @@ def path_marks(path_px: Float[Tensor, "b t 2"], height: int, width: int) -> Floa
 class TrajectoryModel(nn.Module):
     """Denoises a clip of two masks in [-1, 1] (actor, object) under `KnownMasks`."""
 
-    def __init__(self, config: TrajectoryConfig, unet: UNetConfig, sampler: DiffusionConfig) -> None:
+    def __init__(self, config: TrajectoryConfig) -> None:
         super().__init__()
-        self.config, self.sampler = config, sampler
+        self.config = config
         cells = config.patch**2
-        conditions = (MASKS + 3 + 1) * cells + MASKS  # masks, first frame, gripper mark; one flag each for the masks
-        self.unet = build_unet(unet, in_channels=MASKS * cells + conditions, out_channels=MASKS * cells)
+        conditions = (MASKS + 3 + 1 + 1) * cells + MASKS + 1  # masks, first frame, gripper mark, guess; their flags
+        self.unet = build_unet(config.unet, in_channels=MASKS * cells + conditions, out_channels=MASKS * cells)
 
     def conditions(self, known: KnownMasks) -> Float[Tensor, "b t c rows columns"]:
         """Everything known, as channels beside the noise."""
         length, (height, width) = known.actor.shape[1], known.actor.shape[-2:]
-        given = torch.stack([known.actor_given, known.object_given], dim=2)[..., None, None].float()  # b t 2 1 1
-        masks = _signed(known.actor, known.object) * given
+        guess, guess_given = known.actor_guess, known.guess_given
+        if guess is None or guess_given is None:
+            guess, guess_given = torch.zeros_like(known.actor), torch.zeros_like(known.actor_given)
+        given = torch.stack([known.actor_given, known.object_given, guess_given], dim=2)[..., None, None].float()
+        masks = torch.cat([_signed(known.actor, known.object), guess.unsqueeze(2).float() * 2 - 1], dim=2) * given
         first = (known.first_frame * 2 - 1).unsqueeze(1).expand(-1, length, -1, -1, -1)
         marks = path_marks(known.gripper_path_px, height, width)
         folded = fold(torch.cat([masks, first, marks], dim=2), self.config.patch)
@@ -109,15 +127,18 @@ class TrajectoryModel(nn.Module):
 
     def loss(
         self,
-        known: KnownMasks,
+        batch: dict[str, Tensor],
         generator: torch.Generator,
         context: Float[Tensor, "b n d"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Weighted velocity error on a batch whose masks are the truth in every frame (flags are drawn here)."""
-        known = self._draw_task(known, generator)
+        """Weighted velocity error on a batch of `data/clip_dataset.py` (see `truth_of`).
+
+        What is given is drawn here.
+        """
+        known = self._draw_task(truth_of(batch), generator)
         truth = _signed(known.actor, known.object)
         clean = fold(truth, self.config.patch)
-        time = diffusion.draw_time(clean.shape[0], self.sampler, generator)
+        time = diffusion.draw_time(clean.shape[0], self.config.sampler, generator)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         noisy = diffusion.add_noise(clean, noise, time)
         predicted = self.unet(torch.cat([noisy, self.conditions(known)], dim=2), time, context)
@@ -140,7 +161,7 @@ class TrajectoryModel(nn.Module):
         def predict(noisy: Tensor, time: Tensor) -> Tensor:
             return self.unet(torch.cat([noisy, conditions], dim=2), time, context)
 
-        values = unfold(diffusion.sample(predict, noise, self.sampler), self.config.patch)
+        values = unfold(diffusion.sample(predict, noise, self.config.sampler), self.config.patch)
         actor_given, object_given = known.actor_given[..., None, None], known.object_given[..., None, None]
         actor = torch.where(actor_given, known.actor, values[:, :, 0] > 0)
         object_ = torch.where(object_given, known.object, values[:, :, 1] > 0)
@@ -155,10 +176,30 @@ class TrajectoryModel(nn.Module):
         base = position_conditioned(known.first_frame, known.actor, known.object)
         actor_given = base.actor_given.clone()
         actor_given[:, -1] = keep_last
-        path = torch.where(plan[:, None, None], known.gripper_path_px, torch.nan)
+        guess = plan & (torch.rand(batch, generator=generator, device=device) < self.config.give_guess)
         return replace(
-            base, actor_given=actor_given, object_given=base.object_given | plan[:, None], gripper_path_px=path
+            base,
+            actor_given=actor_given,
+            object_given=base.object_given | plan[:, None],
+            gripper_path_px=torch.where(plan[:, None, None], known.gripper_path_px, torch.nan),
+            actor_guess=known.actor_guess,
+            guess_given=known.guess_given & guess[:, None],
         )
+
+
+def truth_of(batch: dict[str, Tensor]) -> KnownMasks:
+    """A collated batch of clips as the network's conditions: all masks are the truth."""
+    every = torch.ones(batch["actor"].shape[:2], dtype=torch.bool, device=batch["actor"].device)
+    return KnownMasks(
+        first_frame=batch["first_frame"].float() / 255,
+        actor=batch["actor"],
+        actor_given=every,
+        object=batch["object"],
+        object_given=every,
+        gripper_path_px=batch["gripper_path_px"],
+        actor_guess=batch["actor_guess"],
+        guess_given=batch["guess_given"],
+    )
 
 
 def _signed(actor: Bool[Tensor, "b t h w"], object_: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b t 2 h w"]:

@@ -4,13 +4,18 @@ The paper conditions on the first frame and the masks. Each further condition ca
 exemplar (a real frame of the same camera warped onto the wanted mask), and frames that are already known (the last one
 of the clip before, or source frames that the plan keeps).
 Source: Mask2IV, section "Trajectory-conditioned Video Generation".
+
+The network estimates the clean clip, from which the velocity follows. It need not paint what it can copy: per pixel it
+mixes its own colour with the plate's, the first frame's and the exemplar's, the last moved by a small flow that it
+estimates too.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from m2iv_robot import diffusion, masks
 from m2iv_robot.diffusion import DiffusionConfig
@@ -21,12 +26,20 @@ from m2iv_robot.models.unet import UNetConfig, build_unet
 KERNELS_PX = (3, 5, 7)  # of the random dilation or erosion
 IMAGES = 4  # first frame, known frame, plate, exemplar: three channels each
 FLAGS = 5  # actor, object, known frame, known plate pixel, known exemplar pixel: one channel each
+SOURCES = 4  # of a pixel's colour: the network's own, plate, first frame, exemplar
+NEVER = -1e4  # logit of a source that has nothing there
+FIRST_LOGITS = (0.0, 2.0, 0.0, 4.0)  # before training: the exemplar where there is one, else the plate
+FLOW_PX = 4.0  # one unit of the estimated flow
+LEAST_TIME = 0.05  # the velocity is (noisy - clean) / time
+ROUND_LOSS = 0.05  # below this error (of [-1, 1]) the loss is a parabola, above nearly linear
 
 
 @dataclass(frozen=True)
 class VideoConfig:
     """configs/video/*.yaml."""
 
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    sampler: DiffusionConfig = field(default_factory=DiffusionConfig)
     patch: int = 4  # pixels folded into one cell, each way
     contact_weight: float = 5.0  # lambda of equation 2
     background_weight: float = 0.1  # of pixels outside the region that is pasted into the real frame
@@ -36,7 +49,8 @@ class VideoConfig:
     use_exemplar: bool = True
     use_object_mask: bool = True  # False: the actor's mask only (CosHand's condition)
     use_actor_mask: bool = True  # both False: no masks (DynamiCrafter's condition)
-    drop_condition: float = 0.1  # share of training clips without the plate, and without the exemplar
+    drop_condition: float = 0.1  # share of training clips without the plate, without the exemplar, without the
+    # object's mask, and without any mask (each drawn apart)
 
     def __post_init__(self) -> None:
         """Refuse shares and sizes that mean nothing."""
@@ -94,14 +108,15 @@ def loss_weight(
 class VideoModel(nn.Module):
     """Denoises a clip of RGB frames in [-1, 1] under `KnownScene`."""
 
-    def __init__(self, config: VideoConfig, unet: UNetConfig, sampler: DiffusionConfig) -> None:
+    def __init__(self, config: VideoConfig) -> None:
         super().__init__()
-        self.config, self.sampler = config, sampler
+        self.config = config
         cells = config.patch**2
-        self.unet = build_unet(unet, in_channels=(3 + 3 * IMAGES + FLAGS) * cells, out_channels=3 * cells)
+        channels = (3 + 3 * IMAGES + FLAGS) * cells
+        self.unet = build_unet(config.unet, in_channels=channels, out_channels=(3 + SOURCES) * cells + 2)
 
-    def conditions(self, known: KnownScene) -> Float[Tensor, "b t c rows columns"]:
-        """Everything known, as channels beside the noise; what the configuration leaves out is zero."""
+    def conditions(self, known: KnownScene) -> Float[Tensor, "b t c h w"]:
+        """Everything known, as images beside the noise; what the configuration leaves out is zero."""
         length = known.actor.shape[1]
         every = (-1, length, -1, -1, -1)
         given = known.frames_given[..., None, None, None].expand(-1, -1, 1, *known.actor.shape[-2:]).float()
@@ -118,23 +133,51 @@ class VideoModel(nn.Module):
             plate_known,
             exemplar_known,
         ]
-        return fold(torch.cat(parts, dim=2), self.config.patch)
+        return torch.cat(parts, dim=2)
+
+    def estimate(
+        self,
+        noisy: Float[Tensor, "b t folded rows columns"],
+        time: Float[Tensor, " b"],
+        conditions: Float[Tensor, "b t c h w"],
+        context: Float[Tensor, "b n d"] | None = None,
+    ) -> Float[Tensor, "b t 3 h w"]:
+        """The clean clip in [-1, 1], as far as it can be told at this noise."""
+        patch = self.config.patch
+        seen = torch.cat([noisy, fold(conditions, patch)], dim=2)
+        output = self.unet(seen, time, context).float()
+        pixels, flow = unfold(output[:, :, :-2], patch), output[:, :, -2:]
+        first, plate, exemplar = conditions[:, :, 0:3], conditions[:, :, 6:9], conditions[:, :, 9:12]
+        plate_known, exemplar_known = conditions[:, :, 15:16], conditions[:, :, 16:17]
+        exemplar, reached = moved_by(torch.cat([exemplar, exemplar_known], dim=2).float(), flow)
+        logits = pixels[:, :, 3:] + pixels.new_tensor(FIRST_LOGITS)[:, None, None]
+        absent = [torch.zeros_like(reached), plate_known < 0.5, torch.zeros_like(reached), reached < 0.5]
+        logits = logits.masked_fill(torch.cat([entry.bool() for entry in absent], dim=2), NEVER)
+        colours = torch.stack([pixels[:, :, :3], plate, first, exemplar / reached.clamp(min=0.5)], dim=2)
+        return (logits.softmax(dim=2).unsqueeze(3) * colours).sum(dim=2)
 
     def loss(
         self,
-        known: KnownScene,
+        batch: dict[str, Tensor],
         generator: torch.Generator,
         context: Float[Tensor, "b n d"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Contact-weighted velocity error on a batch whose `frames` are the truth (which are given is drawn here)."""
-        weight = fold(loss_weight(known.actor, known.object, self.config).expand_as(known.frames), self.config.patch)
-        clean = fold(_signed(known.frames), self.config.patch)
+        """Contact-weighted error of the estimated clip on a batch of `data/clip_dataset.py` (see `scene_of`).
+
+        Which frames and conditions are given is drawn here.
+        """
+        known = scene_of(batch)
+        weight = loss_weight(known.actor, known.object, self.config)
+        truth = _signed(known.frames)
+        clean = fold(truth, self.config.patch)
         known = self._draw_task(known, generator)
-        time = diffusion.draw_time(clean.shape[0], self.sampler, generator)
+        time = diffusion.draw_time(clean.shape[0], self.config.sampler, generator)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         noisy = diffusion.add_noise(clean, noise, time)
-        predicted = self.unet(torch.cat([noisy, self.conditions(known)], dim=2), time, context)
-        return diffusion.weighted_loss(predicted, diffusion.velocity_target(clean, noise), weight)
+        error = self.estimate(noisy, time, self.conditions(known), context) - truth
+        rounded = (error.square() + ROUND_LOSS**2).sqrt() - ROUND_LOSS
+        weight = weight.expand_as(rounded)
+        return (weight * rounded).sum() / weight.sum()
 
     @torch.no_grad()
     def sample(
@@ -145,37 +188,72 @@ class VideoModel(nn.Module):
     ) -> Float[Tensor, "b t 3 h w"]:
         """Frames in [0, 1]; given ones come back exactly as they were given."""
         conditions = self.conditions(known)
-        shape = (*conditions.shape[:2], 3 * self.config.patch**2, *conditions.shape[-2:])
+        batch, length, _, height, width = conditions.shape
+        patch = self.config.patch
+        shape = (batch, length, 3 * patch**2, height // patch, width // patch)
         noise = torch.randn(shape, generator=generator, device=conditions.device)
 
         def predict(noisy: Tensor, time: Tensor) -> Tensor:
-            return self.unet(torch.cat([noisy, conditions], dim=2), time, context)
+            clean = fold(self.estimate(noisy, time, conditions, context), patch)
+            return (noisy - clean) / time.clamp(min=LEAST_TIME).reshape(-1, 1, 1, 1, 1)
 
-        values = unfold(diffusion.sample(predict, noise, self.sampler), self.config.patch)
+        values = unfold(diffusion.sample(predict, noise, self.config.sampler), patch)
         return torch.where(known.frames_given[..., None, None, None], known.frames, (values + 1) / 2)
 
     def _draw_task(self, known: KnownScene, generator: torch.Generator) -> KnownScene:
         """Draw per clip which end frames are given, which conditions are missing, and whether masks are reshaped."""
         batch, length = known.frames_given.shape
-        device = known.frames.device
+        device, share = known.frames.device, self.config.drop_condition
 
-        def draw(share: float) -> Bool[Tensor, " b"]:
-            return torch.rand(batch, generator=generator, device=device) < share
+        def draw(share: float) -> Bool[Tensor, "b 1 1 1"]:
+            return (torch.rand(batch, generator=generator, device=device) < share)[:, None, None, None]
 
         given = torch.zeros(batch, length, dtype=torch.bool, device=device)
-        given[:, 0], given[:, -1] = draw(0.75), draw(0.25)
+        given[:, 0], given[:, -1] = draw(0.6).flatten(), draw(0.15).flatten()
         state = generator.get_state()
         actor = reshape_at_random(known.actor, self.config.reshape_masks, generator)
         generator.set_state(state)  # both masks of a clip change the same way
         object_ = reshape_at_random(known.object, self.config.reshape_masks, generator)
+        no_masks, no_object, no_exemplar = draw(share), draw(share), draw(share)
         return replace(
             known,
-            actor=actor,
-            object=object_,
+            actor=actor & ~no_masks,
+            object=object_ & ~(no_masks | no_object),
             frames_given=given,
-            plate_known=known.plate_known & ~draw(self.config.drop_condition)[:, None, None],
-            exemplar_known=known.exemplar_known & ~draw(self.config.drop_condition)[:, None, None, None],
+            plate_known=known.plate_known & ~draw(share)[:, 0],
+            exemplar_known=known.exemplar_known & ~(no_exemplar | no_masks | no_object),
         )
+
+
+def scene_of(batch: dict[str, Tensor]) -> KnownScene:
+    """A collated batch of clips (uint8 images, bool masks) as the network's conditions: all frames are the truth."""
+    frames = batch["frames"].float() / 255
+    return KnownScene(
+        first_frame=batch["first_frame"].float() / 255,
+        actor=batch["actor"],
+        object=batch["object"],
+        frames=frames,
+        frames_given=torch.zeros(frames.shape[:2], dtype=torch.bool, device=frames.device),
+        plate=batch["plate"].float() / 255,
+        plate_known=batch["plate_known"],
+        exemplar=batch["exemplar"].float() / 255,
+        exemplar_known=batch["exemplar_known"],
+    )
+
+
+def moved_by(
+    video: Float[Tensor, "b t c h w"], flow: Float[Tensor, "b t 2 rows columns"]
+) -> tuple[Float[Tensor, "b t c2 h w"], Float[Tensor, "b t 1 h w"]]:
+    """Images moved by a coarse flow (units of `FLOW_PX`), and their last channel, which says where they are known."""
+    batch, length, _, height, width = video.shape
+    fine = functional.interpolate(flow.flatten(0, 1), (height, width), mode="bilinear", align_corners=False)
+    rows = torch.arange(height, device=video.device, dtype=fine.dtype)[:, None]
+    columns = torch.arange(width, device=video.device, dtype=fine.dtype)[None, :]
+    x, y = columns + FLOW_PX * fine[:, 0], rows + FLOW_PX * fine[:, 1]
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
+    moved = functional.grid_sample(video.flatten(0, 1), grid, padding_mode="border", align_corners=False)
+    moved = moved.unflatten(0, (batch, length))
+    return moved[:, :, :-1], moved[:, :, -1:]
 
 
 def _signed(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
