@@ -1,5 +1,6 @@
 """What a candidate's video shows: some of its frames segmented again, told what the object looks like by the source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -47,12 +48,14 @@ def examine(candidate: Candidate, context: SourceContext, segmenter: Segmenter, 
     The first picture that the segmenter sees is the source's, with the object's mask: what is found is what looks
     like the source's object, wherever it is. An object that the segmenter cannot find is no object.
     """
-    length = candidate.episode.length
-    held = told_carry(candidate)
-    rows = chosen_frames(length, held, config, candidate.episode.fps)
-    masks = segment_again(candidate, context, segmenter, rows)
-    carry = held or seen_carry(masks, candidate, rows)
-    return Case(candidate, context, tuple(rows), masks, carry)
+    frames = chosen_frames(candidate.episode.length, told_carry(candidate), config, candidate.episode.fps)
+    return case_of(candidate, context, frames, segment_again(candidate, context, segmenter, frames))
+
+
+def case_of(candidate: Candidate, context: SourceContext, frames: Sequence[int], seen: MaskTrajectory) -> Case:
+    """A candidate with what is seen in some of its frames."""
+    carry = told_carry(candidate) or seen_carry(seen, candidate, list(frames))
+    return Case(candidate, context, tuple(frames), seen, carry)
 
 
 def told_carry(candidate: Candidate) -> EpisodePhases | None:

@@ -126,7 +126,7 @@ def share_in_holds(case: Case, holds: Iterable[EpisodePhases]) -> float | None:
     return inside / total if total > 0 else None
 
 
-def overlap(first: float, last: float, hold: EpisodePhases, margin: float) -> float:
+def overlap(first: int, last: int, hold: EpisodePhases, margin: float) -> float:
     """Share of the frames first to last that lie within a hold, grown by the margin."""
     inside = min(last, hold.release + margin) - max(first, hold.grasp - margin)
     return float(np.clip(inside / max(last - first, 1e-9), 0.0, 1.0))

@@ -105,5 +105,14 @@ def other_actions(candidate: Candidate, other: Candidate) -> Candidate:
     return replace(candidate, episode=replace(episode, action=given[rows]))
 
 
+def other_labels(candidate: Candidate, other: Candidate) -> Candidate:
+    """State and action of another episode."""
+    episode, state = other_actions(candidate, other).episode, other.episode.state
+    if episode.state is None or state is None:
+        return candidate
+    rows = torch.arange(episode.length).clamp(max=len(state) - 1)
+    return replace(candidate, episode=replace(episode, state=state[rows]))
+
+
 def _with_frames(candidate: Candidate, frames: UInt8[Tensor, "t 3 h w"]) -> Candidate:
     return replace(candidate, episode=replace(candidate.episode, frames=frames.contiguous()))
