@@ -16,6 +16,8 @@ M2IV_DATA ?= ../shared/data
 PICTURED := dataset.root=$(M2IV_DATA)/droid_blocks camera=observation.images.exterior_1
 # Two test processes on two cores: more threads in each would only get in each other's way
 WORKERS ?= 2
+# The wheels of ROS that the tests use: extra ros (Kilted) or ros-jazzy; nothing of either on a system that has none
+ROS ?= ros
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 ifeq ($(shell uname -s),Linux)
@@ -27,11 +29,12 @@ REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d '
 INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
 INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
-.PHONY: help demo test lint format benchmark weights picture osmesa clean
+.PHONY: help demo test test-jazzy test-ros lint format benchmark weights picture osmesa clean
 
 help:
 	@echo "make demo        annotate the sample, plan new motions, write the page: outputs/demo"
 	@echo "make test        ruff, import contracts and all tests"
+	@echo "make test-jazzy  the tests of the ROS nodes with ROS 2 Jazzy, in an environment of its own"
 	@echo "make format      put the code in shape"
 	@echo "make benchmark   every benchmark, one after the other: outputs/benchmarks"
 	@echo "make weights     train the segmenter on data in M2IV_DATA and on simulation: outputs/training"
@@ -43,6 +46,13 @@ demo: $(INSTALLED_TO_RUN)
 
 test: lint osmesa
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The nodes with the wheels of the other ROS 2 release; the two never share an environment
+test-jazzy:
+	$(MAKE) VENV=.venv-jazzy ROS=ros-jazzy test-ros
+
+test-ros: $(INSTALLED_TO_TEST)
+	$(BIN)/python -m pytest tests/ros_nodes tests/recording tests/requests
 
 lint: $(INSTALLED_TO_TEST)
 	$(BIN)/ruff check .
@@ -101,9 +111,9 @@ $(INSTALLED_TO_RUN): | $(BIN)/pip
 
 $(INSTALLED_TO_TEST): | $(BIN)/pip
 	@echo "Installing what m2iv_robot and its tests need into $(VENV): a few minutes, several GB"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,metrics,train,dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[sim,metrics,train,dev,$(ROS)]"
 	@rm -f $(VENV)/.installed-to-*
 	@touch $(INSTALLED_TO_RUN) $@
 
 clean:
-	rm -rf $(VENV) build install log *.egg-info .pytest_cache .ruff_cache .import_linter_cache MUJOCO_LOG.TXT
+	rm -rf $(VENV) .venv-jazzy build install log *.egg-info .pytest_cache .ruff_cache .import_linter_cache MUJOCO_LOG.TXT

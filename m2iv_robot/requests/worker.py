@@ -1,0 +1,109 @@
+"""The generator's process: models are loaded once, requests run one at a time, and cancelling is heard at any moment.
+
+`python -m m2iv_robot.requests.worker SETTINGS` reads commands in JSON, one a line:
+  {"do": "run", "id": 3, "request": {...}}   {"do": "cancel"}
+and writes events in JSON, one a line:
+  {"event": "loaded", "device": ..., "weights": {...}}            or {"event": "failed", "message": ...} and ends
+  {"event": "progress", "id": 3, "share": 0.4, "message": ...}
+  {"event": "episode", "id": 3, "accepted": true, "message": ..., "preview": FILE}   see `preview`
+  {"event": "ended", "id": 3, "state": "done" | "cancelled" | "failed", "message": ...}
+It ends when its input does, so that it never outlives the process that asks.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import TextIO
+
+from m2iv_robot.config import parse
+from m2iv_robot.errors import M2IVError
+from m2iv_robot.requests.board import CANCELLED, DONE, FAILED
+from m2iv_robot.requests.cancelling import CancelledError, cancellable
+from m2iv_robot.requests.engine import Engine, EngineConfig
+from m2iv_robot.requests.request import AugmentRequest
+
+Emit = Callable[[dict], None]
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the input ends; returns the exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever libraries print must not be taken for events
+
+    def emit(event: dict) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            answers.write(json.dumps(event) + "\n")
+
+    jobs: queue.Queue[dict | None] = queue.Queue()
+    cancelled = threading.Event()
+    threading.Thread(target=listen, args=(sys.stdin, jobs, cancelled), daemon=True).start()
+    try:
+        engine = Engine(parse(EngineConfig, json.loads(arguments[0]), "augmenter"))
+    except M2IVError as error:
+        emit({"event": "failed", "message": str(error)})
+        return 1
+    emit({"event": "loaded", **engine.describe()})
+    serve(engine, jobs, cancelled, emit)
+    return 0
+
+
+def listen(commands: TextIO, jobs: queue.Queue, cancelled: threading.Event) -> None:
+    """Queue requests and hear cancels; at the end of the input whatever runs is cancelled."""
+    for line in commands:
+        command = json.loads(line)
+        if command["do"] == "cancel":
+            cancelled.set()
+        else:
+            cancelled.clear()
+            jobs.put(command)
+    cancelled.set()
+    jobs.put(None)
+
+
+def serve(engine: Engine, jobs: queue.Queue, cancelled: threading.Event, emit: Emit) -> None:
+    """Run requests until there will be no more."""
+    while (job := jobs.get()) is not None:
+        ident = job["id"]
+        try:
+            with cancellable(cancelled):
+                summary = engine.run(parse(AugmentRequest, job["request"], "request"), _Told(ident, emit, cancelled))
+            emit({"event": "ended", "id": ident, "state": DONE, "message": summary})
+        except CancelledError:
+            emit({"event": "ended", "id": ident, "state": CANCELLED, "message": "cancelled"})
+        except M2IVError as error:
+            emit({"event": "ended", "id": ident, "state": FAILED, "message": str(error)})
+
+
+class _Told:
+    """What the engine tells while it works on one request."""
+
+    def __init__(self, ident: int, emit: Emit, cancelled: threading.Event) -> None:
+        self._ident = ident
+        self._emit = emit
+        self._cancelled = cancelled
+
+    def progress(self, message: str, share: float) -> None:
+        """How far it is.
+
+        Raises:
+            CancelledError: it should stop.
+        """
+        if self._cancelled.is_set():
+            raise CancelledError("cancelled")
+        self._emit({"event": "progress", "id": self._ident, "share": share, "message": message})
+
+    def episode(self, accepted: bool, message: str, preview: str) -> None:
+        """An episode was made; `preview` is a file to show it from, "" where there is none."""
+        self._emit(
+            {"event": "episode", "id": self._ident, "accepted": accepted, "message": message, "preview": preview}
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
