@@ -72,7 +72,9 @@ def dilate(masks: Bool[Tensor, "*b h w"], kernel_px: int) -> Bool[Tensor, "*b h 
         raise ValueError(f"kernel_px must be odd and positive, got {kernel_px}")
     height, width = masks.shape[-2:]
     flat = masks.reshape(-1, 1, height, width).to(torch.float32)
-    grown = functional.max_pool2d(flat, kernel_px, stride=1, padding=kernel_px // 2)
+    reach = kernel_px // 2
+    columns = functional.max_pool2d(flat, (kernel_px, 1), stride=1, padding=(reach, 0))
+    grown = functional.max_pool2d(columns, (1, kernel_px), stride=1, padding=(0, reach))
     return (grown > 0.5).reshape(masks.shape)
 
 

@@ -16,6 +16,7 @@ class QualityConfig:
     max_start_error_widths: float = 0.5  # of the object at rest from where it was asked to start
     max_goal_error_widths: float = 0.5
     min_object_seen: float = 0.8  # share of the frames at rest that show the object where nothing hides it
+    min_held_seen: float = 0.5  # share of the carry that shows the object, against the source's share
     max_object_size_ratio: float = 2.0  # seen against asked at rest, or the other way round
     max_object_torn: float = 0.3  # share of a resting object's pixels apart from its largest part
     max_object_doubled: float = 0.1  # share of frames

@@ -1,5 +1,6 @@
 """What the gate knows of the real episode that a candidate was made from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,13 @@ from m2iv_robot.background import spread
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.camera.tip import arm_tips
 from m2iv_robot.errors import SegmentationError
-from m2iv_robot.masks import area, dilate
+from m2iv_robot.labelling import LabelEstimate
+from m2iv_robot.masks import area, dilate, resize
 from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
-MAP_FRAMES = 40  # of the source that a map from poses to pixels is fitted on
+MAP_FRAMES = 32  # of the source that a map from poses to pixels is fitted on
+TIP_WIDTH_PX = 160  # of masks in which the arm's tip is looked for
 LEAST_MAP_FRAMES = 8
 RIDGE = 1e-3
 
@@ -30,6 +33,7 @@ class SourceContext:
     phases: tuple[EpisodePhases, ...] = ()  # when something is held in the source
     robot: RobotModel | None = None
     camera: CameraFit | None = None  # None: where the gripper is seen is learned from the source itself
+    labeller: Callable[[Tensor], LabelEstimate] | None = None  # learned labels of frames, where there is one
 
     def __post_init__(self) -> None:
         if self.masks.object.shape[0] != self.episode.length:
@@ -55,6 +59,15 @@ def reference_frame(context: SourceContext) -> int:
     return int((seen - 2 * crowded).argmax())
 
 
+def seen_tips(actor: Bool[Tensor, "n h w"]) -> Float[np.ndarray, "n 2"]:
+    """Pixels of the arm's tip, looked for in small masks; NaN where it is not seen."""
+    height, width = actor.shape[-2:]
+    scale = min(1.0, TIP_WIDTH_PX / width)
+    small = resize(actor, max(1, round(scale * height)), max(1, round(scale * width)))
+    factors = np.array([width / small.shape[-1], height / small.shape[-2]])
+    return (arm_tips(small) + 0.5) * factors - 0.5
+
+
 def gripper_path_px(state: Float[Tensor, "t s"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
     """Where the gripper's tip is in the picture for states, by the camera's fit or as the source showed it.
 
@@ -77,7 +90,7 @@ def _learned_path(poses: Float[np.ndarray, "t 4 4"], context: SourceContext) -> 
     The camera's perspective is left out, so places far from the source's are some pixels off.
     """
     chosen = spread(context.episode.length, MAP_FRAMES)
-    tips = arm_tips(context.masks.actor[chosen])
+    tips = seen_tips(context.masks.actor[chosen])
     seen = np.isfinite(tips[:, 0])
     if seen.sum() < LEAST_MAP_FRAMES:
         return None

@@ -16,12 +16,14 @@ QUICK_CHECKS: dict[str, Callable[[Candidate, SourceContext, QualityConfig], Chec
     "frozen": motion.frozen,
     "label_speed": labels.label_speed,
     "action_error": labels.action_error,
+    "labeller_error": labels.labeller_error,
 }
 # From frames that are segmented again.
 SEEN_CHECKS: dict[str, Callable[[Case, QualityConfig], CheckResult | None]] = {
     "start_error": place.start_error,
     "goal_error": place.goal_error,
     "object_seen": place.object_seen,
+    "held_seen": place.held_seen,
     "object_size": place.object_size,
     "object_torn": place.object_torn,
     "object_doubled": place.object_doubled,

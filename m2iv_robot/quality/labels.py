@@ -8,10 +8,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from m2iv_robot.background import spread
-from m2iv_robot.camera.tip import arm_tips
 from m2iv_robot.masks import centroid
 from m2iv_robot.quality.config import QualityConfig
-from m2iv_robot.quality.context import SourceContext, gripper_path_px
+from m2iv_robot.quality.context import SourceContext, gripper_path_px, seen_tips
 from m2iv_robot.quality.evidence import Case, labelled_holds, rows_held
 from m2iv_robot.quality.verdict import at_least, at_most
 from m2iv_robot.retarget import RobotModel
@@ -20,7 +19,7 @@ from m2iv_robot.types import Candidate, CheckResult, EpisodePhases
 LONGEST_LAG_S = 1.6
 LAG_STEP_S = 0.1
 CLEARER = 0.75  # of the misfit without a lag: a lag must fit so much better to be believed
-SOURCE_LOOKS = 24  # at the source
+SOURCE_LOOKS = 16  # at the source
 LEAST_LOOKS = 5  # at the gripper, below which its path cannot be judged
 HOLD_MARGIN_S = 0.3  # around a labelled hold
 STILL_WIDTHS = 0.2  # an object that moves less than this between looks rests
@@ -31,7 +30,7 @@ def path_error(case: Case, config: QualityConfig) -> CheckResult | None:
     path = labelled_path(case)
     if path is None:
         return None
-    tips = arm_tips(case.seen.actor)
+    tips = seen_tips(case.seen.actor)
     seen = np.isfinite(tips[:, 0])
     if seen.sum() < LEAST_LOOKS:
         return None
@@ -47,7 +46,7 @@ def usual_offset(context: SourceContext) -> Float[np.ndarray, " 2"]:
     if path is None:
         return np.zeros(2)
     chosen = spread(episode.length, SOURCE_LOOKS)
-    away = arm_tips(context.masks.actor[chosen]) - path[chosen]
+    away = seen_tips(context.masks.actor[chosen]) - path[chosen]
     away = away[np.isfinite(away[:, 0])]
     return np.median(away, axis=0) if len(away) >= LEAST_LOOKS else np.zeros(2)
 
@@ -78,7 +77,7 @@ def labelled_path(case: Case) -> Float[np.ndarray, "t 2"] | None:
 def seen_tracks(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
     """What goes with the gripper in the picture, frames and pixels: the actor's tip; the object while it is held."""
     frames = np.array(case.frames)
-    tips = arm_tips(case.seen.actor)
+    tips = seen_tips(case.seen.actor)
     held = rows_held(case)
     centres = centroid(case.seen.object[held]).numpy().reshape(-1, 2)
     both = [(frames, tips), (frames[held], centres)]
@@ -170,3 +169,13 @@ def disagreement(
     times = np.arange(len(states))
     later = np.stack([np.interp(at, times, column) for column in states.T], axis=1)
     return float((np.abs(actions - later) / spread).mean())
+
+
+def labeller_error(candidate: Candidate, context: SourceContext, config: QualityConfig) -> CheckResult | None:
+    """Median distance of the states from those that the learned labeller reads, in its own standard deviations."""
+    state = candidate.episode.state
+    if context.labeller is None or state is None:
+        return None
+    read = context.labeller(candidate.episode.frames)
+    away = (state.double() - read.state).abs() / read.state_sigma
+    return at_most("labeller_error", float(away.median()), config.max_labeller_error)

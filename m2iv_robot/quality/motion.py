@@ -97,8 +97,8 @@ def changed(first: UInt8[np.ndarray, "h w 3"], second: UInt8[np.ndarray, "h w 3"
 
 
 def contact(case: Case, config: QualityConfig) -> CheckResult | None:
-    """Share of the carry's frames in which actor and object touch."""
-    held = rows_held(case)
+    """Share of the carry's frames with the object in sight in which actor and object touch."""
+    held = [row for row in rows_held(case) if bool(case.seen.object[row].any())]
     if not held:
         return None
     carry = torch.zeros(1, len(case.frames), dtype=torch.bool)

@@ -7,11 +7,12 @@ from torch import Tensor
 from m2iv_robot.masks import area, centroid, largest_component
 from m2iv_robot.metrics.control import doubled_share, ghost_strength, left_behind_share, placement_error_widths
 from m2iv_robot.quality.config import QualityConfig
-from m2iv_robot.quality.evidence import Case, clear_rows, rows_after, rows_before
+from m2iv_robot.quality.evidence import Case, clear_rows, rows_after, rows_before, rows_held
 from m2iv_robot.quality.verdict import at_least, at_most
 from m2iv_robot.types import CheckResult
 
 SEEN_SHARE = 0.3  # of the asked area, from which a resting object is seen
+LEAST_USUAL = 0.3  # share of the source's carry that must show the object for a candidate's to be asked for it
 CONTRAST = 0.02  # mean squared colour difference between object and plate from which a ghost can be told
 VACATED_SHARE = 0.15  # of the object's area that must be vacated for a ghost to be looked for
 
@@ -47,6 +48,19 @@ def object_seen(case: Case, config: QualityConfig) -> CheckResult | None:
     if not shown:
         return None
     return at_least("object_seen", sum(shown) / len(shown), config.min_object_seen)
+
+
+def held_seen(case: Case, config: QualityConfig) -> CheckResult | None:
+    """How often the object is seen while it is carried, against the source; None where the source hides it."""
+    context, held = case.context, rows_held(case)
+    frames = [frame for phase in context.phases for frame in range(phase.grasp, phase.release)]
+    if not held or not frames:
+        return None
+    usual = float(context.masks.object[frames].flatten(1).any(1).float().mean())
+    if usual < LEAST_USUAL:
+        return None
+    own = float(case.seen.object[held].flatten(1).any(1).float().mean())
+    return at_least("held_seen", own / usual, config.min_held_seen)
 
 
 def object_size(case: Case, config: QualityConfig) -> CheckResult | None:
@@ -99,9 +113,10 @@ def vacated_places(case: Case) -> list[tuple[Bool[Tensor, "h w"], Tensor]]:
     """Places that must be empty at the end, each with a picture that shows the object there."""
     context, placement = case.context, case.candidate.placement
     places = [(placement.start, case.images[0])]
-    first = context.masks.object[0]
-    if bool(first.any()) and not bool((first & (placement.start | placement.goal)).any()):
-        places.append((first, context.episode.frames[0]))
+    for frame in (0, -1):
+        there = context.masks.object[frame]
+        if bool(there.any()) and not bool((there & (placement.start | placement.goal)).any()):
+            places.append((there, context.episode.frames[frame]))
     return places
 
 

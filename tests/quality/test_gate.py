@@ -6,6 +6,7 @@ from drawn_candidate import GRIPPER, ColourSegmenter, source
 from drawn_scene import HELD
 
 from m2iv_robot.errors import ConfigError, SegmentationError
+from m2iv_robot.labelling import LabelEstimate
 from m2iv_robot.quality import CHECKS, QualityConfig, QualityGate, SourceContext, recorded_candidate, spoiled
 from m2iv_robot.types import MaskTrajectory
 
@@ -31,7 +32,7 @@ def failed(candidate, context, **changes) -> set[str]:
 
 def test_a_recorded_episode_passes_every_check_and_every_check_is_made(recorded, context):
     results = verdict(recorded, context)
-    assert set(results) == set(CHECKS)
+    assert set(results) == set(CHECKS) - {"labeller_error"}
     assert all(results.values())
 
 
@@ -57,6 +58,17 @@ def test_actions_that_the_states_do_not_follow_are_rejected(recorded, context):
     other = spoiled.other_actions(recorded, backwards)
     assert failed(other, context) >= {"action_error"}
     assert torch.equal(other.episode.state, recorded.episode.state)
+
+
+def test_labels_that_the_labeller_does_not_read_are_rejected(recorded, context):
+    state, action = recorded.episode.state, recorded.episode.action
+    sigma = torch.full_like(state, 0.01)
+
+    def reader(frames):
+        return LabelEstimate(state + 0.02, action, sigma, sigma)
+
+    assert "labeller_error" not in failed(recorded, replace(context, labeller=reader))
+    assert "labeller_error" in failed(recorded, replace(context, labeller=reader), max_labeller_error=1.9)
 
 
 def test_no_frame_is_segmented_once_labels_or_whole_pictures_failed(recorded, context):
