@@ -88,24 +88,27 @@ class Window:
 
 
 def draw_sample(clip: Clip, config: ClipConfig, generator: np.random.Generator) -> dict[str, Tensor]:
-    """A sample of a clip: images uint8, masks bool, the gripper's path in the sample's pixels."""
+    """A sample of a clip, images uint8, masks bool: whole pictures as stage 1 reads them, or crops for stage 2."""
     chosen = draw_frames(len(clip.frames), config, generator)
     window = draw_window(clip, chosen, config, generator)
     gains = draw_gains(config, generator)
-    path = seen_path(clip, window) + torch.from_numpy(generator.normal(0, config.tip_noise_px, (1, 2))).float()
-    guess, guess_given = guess_actor(clip, chosen, config, generator) if config.whole else no_guess(clip, chosen)
-    return {
-        "frames": images(clip.frames[chosen], window, gains),
+    actor = parts(clip.actor[chosen], window)
+    sample = {
         "first_frame": images(clip.frames[:1], window, gains)[0],
-        "actor": parts(clip.actor[chosen], window),
-        "object": parts(clip.object[chosen], window) & ~parts(clip.actor[chosen], window),
+        "actor": actor,
+        "object": parts(clip.object[chosen], window) & ~actor,
+    }
+    if config.whole:
+        noise = torch.from_numpy(generator.normal(0, config.tip_noise_px, (1, 2))).float()
+        guess, given = guess_actor(clip, chosen, config, generator)
+        path = (seen_path(clip, window) + noise)[chosen]
+        return sample | {"gripper_path_px": path, "actor_guess": parts(guess, window), "guess_given": given}
+    return sample | {
+        "frames": images(clip.frames[chosen], window, gains),
         "plate": images(clip.plate[None], window, gains)[0],
         "plate_known": parts(clip.plate_known[None], window)[0],
         "exemplar": images(clip.exemplar[chosen], window, gains),
         "exemplar_known": parts(clip.exemplar_known[chosen], window),
-        "gripper_path_px": path[chosen],
-        "actor_guess": parts(guess, window),
-        "guess_given": guess_given,
     }
 
 
@@ -192,16 +195,11 @@ def guess_actor(
             continue
         nearest = far[np.argsort(np.linalg.norm(tips[far] - tips[frame], axis=1))[:NEAREST_TIPS]]
         drawn = [bend(clip.actor[source].numpy(), tips[source], tips[frame]) for source in nearest]
-        overlaps = iou(torch.from_numpy(np.stack(drawn)), clip.actor[frame])
+        overlaps = iou(torch.from_numpy(np.stack(drawn)), clip.actor[frame].expand(len(drawn), -1, -1))
         best = int(overlaps.argmax()) if generator.random() < 0.7 else int(generator.integers(len(drawn)))
         guess[place] = torch.from_numpy(drawn[best])
         given[place] = True
     return guess, given
-
-
-def no_guess(clip: Clip, chosen: list[int]) -> tuple[Bool[Tensor, "t h w"], Bool[Tensor, " t"]]:
-    """An empty guess, not given."""
-    return torch.zeros_like(clip.actor[chosen]), torch.zeros(len(chosen), dtype=torch.bool)
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Stage 1: what it is told, what it may not see, and that given masks come back untouched."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -32,7 +34,7 @@ def moving_square(count: int = 2, length: int = 4):
 def tiny():
     torch.manual_seed(0)
     unet = UNetConfig(channels=[32, 32], attention_from_level=2, context_channels=8)
-    return TrajectoryModel(TrajectoryConfig(), unet, DiffusionConfig(steps=2))
+    return TrajectoryModel(TrajectoryConfig(patch=4, unet=unet, sampler=DiffusionConfig(steps=2)))
 
 
 def test_fold_is_lossless():
@@ -78,9 +80,25 @@ def test_gripper_mark_peaks_at_its_pixel_and_is_absent_where_unknown():
     assert marks[0, 1].abs().max() == 0
 
 
+def test_a_guessed_actor_is_seen_where_it_is_given_and_nowhere_else(tiny):
+    frame, actor, object_ = moving_square()
+    plain = along_plan(position_conditioned(frame, actor, object_), torch.zeros(2, 4, 2))
+    guessed = along_plan(position_conditioned(frame, actor, object_), torch.zeros(2, 4, 2), actor)
+    assert not torch.equal(tiny.conditions(plain), tiny.conditions(guessed))
+    hidden = replace(guessed, guess_given=torch.zeros_like(guessed.object_given))
+    assert torch.equal(tiny.conditions(plain), tiny.conditions(hidden))
+
+
 def test_training_on_one_clip_lowers_its_loss(tiny):
     frame, actor, object_ = moving_square()
-    known = along_plan(position_conditioned(frame, actor, object_), torch.zeros(2, 4, 2))
+    known = {
+        "first_frame": (frame * 255).to(torch.uint8),
+        "actor": actor,
+        "object": object_,
+        "gripper_path_px": torch.zeros(2, 4, 2),
+        "actor_guess": actor,
+        "guess_given": torch.ones(2, 4, dtype=torch.bool),
+    }
     optimizer = torch.optim.AdamW(tiny.parameters(), lr=2e-3)
     losses = []
     for _ in range(30):

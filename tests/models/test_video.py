@@ -7,7 +7,7 @@ import torch
 
 from m2iv_robot.diffusion import DiffusionConfig
 from m2iv_robot.models.unet import UNetConfig
-from m2iv_robot.models.video import KnownScene, VideoConfig, VideoModel, loss_weight, reshape_at_random
+from m2iv_robot.models.video import KnownScene, VideoConfig, VideoModel, loss_weight, moved_by, reshape_at_random
 
 SIZE = (16, 24)
 
@@ -15,7 +15,14 @@ SIZE = (16, 24)
 def model(config: VideoConfig | None = None) -> VideoModel:
     torch.manual_seed(0)
     unet = UNetConfig(channels=[32, 32], attention_from_level=2, context_channels=8)
-    return VideoModel(config or VideoConfig(), unet, DiffusionConfig(steps=2))
+    return VideoModel(replace(config or VideoConfig(), unet=unet, sampler=DiffusionConfig(steps=2)))
+
+
+def as_batch(known: KnownScene) -> dict[str, torch.Tensor]:
+    """A scene as the training data hands it over."""
+    images = ("first_frame", "frames", "plate", "exemplar")
+    batch = {name: (getattr(known, name) * 255).to(torch.uint8) for name in images}
+    return batch | {name: getattr(known, name) for name in ("actor", "object", "plate_known", "exemplar_known")}
 
 
 def scene(count: int = 2, length: int = 3) -> KnownScene:
@@ -88,8 +95,35 @@ def test_masks_are_reshaped_in_the_asked_share_of_clips_by_the_known_kernels(gen
     assert (area != 64).float().mean().item() == pytest.approx(0.2, abs=0.06)
 
 
+def test_before_training_pixels_are_mostly_copied_from_exemplar_and_plate(generator):
+    known = scene()
+    network = model()
+    conditions = network.conditions(replace(known, plate_known=torch.ones_like(known.plate_known)))
+    noisy = torch.randn(2, 3, 48, 4, 6, generator=generator)
+    clean = network.estimate(noisy, torch.ones(2), conditions)
+    reached = known.exemplar_known.unsqueeze(2).expand_as(clean)
+    wanted = torch.where(reached, known.exemplar, known.plate.unsqueeze(1)) * 2 - 1
+    first = (known.first_frame * 2 - 1).unsqueeze(1).expand_as(clean)
+    plate = (known.plate * 2 - 1).unsqueeze(1).expand_as(clean)
+    weights = torch.tensor([0.0, 2.0, 0.0, 4.0]).exp()
+    mixed = (weights[1] * plate + weights[2] * first + weights[3] * wanted) / weights.sum()
+    assert torch.allclose(clean[reached], mixed[reached], atol=1e-5)
+
+
+def test_a_flow_of_one_unit_moves_pictures_by_four_pixels():
+    video = torch.zeros(1, 1, 2, 8, 16)
+    video[..., 10] = 1
+    flow = torch.zeros(1, 1, 2, 2, 4)
+    flow[:, :, 0] = 1
+    moved, reached = moved_by(video, flow)
+    assert torch.allclose(moved[0, 0, 0, :, 6], torch.ones(8))
+    assert torch.equal(moved, reached)
+    still, _ = moved_by(video, torch.zeros_like(flow))
+    assert torch.allclose(still, video[:, :, :1], atol=1e-6)
+
+
 def test_training_on_one_clip_lowers_its_loss():
-    known, network = scene(), model()
+    known, network = as_batch(scene()), model()
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     losses = []
     for _ in range(30):
