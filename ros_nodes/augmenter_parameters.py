@@ -18,7 +18,11 @@ FIXED = {  # name -> default, what it is
     "device": ("", "cpu, cuda, cuda:1; empty takes a GPU if there is one"),
     "trajectory_weights": ("", "Weights of the mask network; empty takes those that ship"),
     "video_weights": ("", "Weights of the video network; empty takes those that ship"),
-    "overrides": ([""], "Settings of m2iv augment, as on its command line, for example plan.count=1"),
+    "segmentation": ("learned", "Segmenter: learned, motion or grounded_sam2"),
+    "masks": ("warped", "Masks of the arm: warped (a real one, bent to the plan) or network"),
+    "video": ("network", "Frames: network, or cut_and_paste (real pixels alone)"),
+    "robot": ("auto", "Description of the robot, a file of configs/robot; auto tells it from the dataset"),
+    "camera_fit": ("default", "Settings of the camera fit, a file of configs/camera_fit"),
 }
 REQUESTED = {
     "dataset": ("", "Folder of the recorded dataset, below data_root"),
@@ -83,7 +87,6 @@ def request_from(node: LifecycleNode, clicks: Clicks) -> AugmentRequest:
 
 def settings_from(node: LifecycleNode, scratch: Path) -> dict:
     """What the generator's process is started with."""
-    names = ("data_root", "output_root", "device", "trajectory_weights", "video_weights")
+    names = [name for name in FIXED if not name.endswith("_frame")]
     settings = {name: node.get_parameter(name).value for name in names}
-    overrides = [text for text in node.get_parameter("overrides").value if text]
-    return {**settings, "overrides": overrides, "preview_folder": str(scratch)}
+    return {**settings, "preview_folder": str(scratch)}

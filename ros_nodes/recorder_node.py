@@ -22,7 +22,7 @@ from m2iv_robot.recording.recorder import Recorder
 from m2iv_robot.recording.saver import SavedEpisode
 from ros_nodes.subscriptions import Subscriptions, Wanted
 
-IMAGE_DEPTH, VALUE_DEPTH = 10, 1000
+IMAGE_DEPTH, VALUE_DEPTH = 60, 1000  # two seconds in which this process may be busy
 MAX_TASK_LENGTH = 1000
 STATUS_PERIOD_S = 0.2  # also how soon an answer that waited for the recording thread is sent
 STATUS_EVERY = 5  # of these periods

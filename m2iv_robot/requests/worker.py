@@ -20,6 +20,8 @@ import threading
 from collections.abc import Callable
 from typing import TextIO
 
+import torch
+
 from m2iv_robot.config import parse
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.requests.board import CANCELLED, DONE, FAILED
@@ -78,6 +80,10 @@ def serve(engine: Engine, jobs: queue.Queue, cancelled: threading.Event, emit: E
             emit({"event": "ended", "id": ident, "state": CANCELLED, "message": "cancelled"})
         except M2IVError as error:
             emit({"event": "ended", "id": ident, "state": FAILED, "message": str(error)})
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            message = f"the device's memory is full ({str(error).splitlines()[0]}); use a smaller picture, or the cpu"
+            emit({"event": "ended", "id": ident, "state": FAILED, "message": message})
 
 
 class _Told:

@@ -1,0 +1,254 @@
+"""What runs a request: annotate, plan, make, judge, write, with models that are loaded once."""
+
+import importlib.resources
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import yaml
+
+from m2iv_robot.annotate import AnnotationTask, annotate_dataset
+from m2iv_robot.augment.augmenter import Augmenter, number_plans
+from m2iv_robot.augment.footage import Library, wrist_cameras
+from m2iv_robot.augment.records import AugmentConfig, AugmentTask, Made, Networks
+from m2iv_robot.augment.run import check_labels, plan_task, robots_of
+from m2iv_robot.camera import CameraConfig
+from m2iv_robot.config import preset
+from m2iv_robot.data.lerobot_io import Dataset, EpisodeWriter, WriterConfig, format_like
+from m2iv_robot.data.mask_store import MaskStore
+from m2iv_robot.errors import ConfigError, PlanError
+from m2iv_robot.kinematics import RobotConfig
+from m2iv_robot.models.checkpoint import load_trajectory, load_video, weights_hash
+from m2iv_robot.placement import PlacementConfig
+from m2iv_robot.plan import PlanReport, plan_dataset
+from m2iv_robot.plan.dataset import kinematics_of
+from m2iv_robot.quality import QualityConfig, QualityGate
+from m2iv_robot.requests.cancelling import CancelledError
+from m2iv_robot.requests.preview import save_preview
+from m2iv_robot.requests.request import AugmentRequest, RequestLimits, check_request, inside
+from m2iv_robot.segmentation import load_segmenter, parse_segmentation
+from m2iv_robot.segmentation.prompts import PromptConfig
+
+NEAR_SHARE = 0.02  # of the image's width: how near a chosen goal the object's centre must be placed
+STAGES = {"annotate": (0.0, 0.2), "plan": (0.2, 0.4)}  # which share of the work a stage is; making is the rest
+MADE_FROM = 0.4
+
+
+class Told(Protocol):
+    """Who is told how it goes."""
+
+    def progress(self, message: str, share: float) -> None:
+        """How far it is; raises CancelledError where it should stop."""
+
+    def episode(self, accepted: bool, message: str, preview: str) -> None:
+        """An episode was made."""
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What the generator's process is started with."""
+
+    data_root: str
+    output_root: str
+    preview_folder: str = ""  # where episodes are left to be shown; "" leaves none
+    device: str = ""  # "": a GPU if there is one
+    segmentation: str = "learned"  # configuration in configs/segmentation
+    masks: str = "warped"  # as augment.masks
+    video: str = "network"  # as augment.video
+    robot: str = "auto"  # configuration in configs/robot
+    camera_fit: str = "default"  # configuration in configs/camera_fit
+    trajectory_weights: str = ""
+    video_weights: str = ""
+    gate: bool = True  # judge episodes before they are written
+
+    def __post_init__(self) -> None:
+        AugmentConfig(masks=self.masks, video=self.video)  # refuses unknown names
+        try:
+            torch.device(self.device or "cpu")
+        except RuntimeError as error:
+            raise ConfigError(f"device {self.device!r}: {str(error).splitlines()[0]}") from error
+
+
+class Engine:
+    """Kept state: the segmenter and the networks."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Load the models.
+
+        Raises:
+            CheckpointError: weights are missing or damaged.
+            ConfigError: a configuration does not ship.
+        """
+        self.config = config
+        usual = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(config.device or usual)
+        settings = _shipped("segmentation", config.segmentation)
+        if "device" in settings:
+            settings["device"] = str(self.device)
+        self.segmenter = load_segmenter(parse_segmentation(settings))
+        self.networks = _networks(config, self.device)
+        self.gate = QualityGate(preset(QualityConfig, "quality", "default"), self.segmenter) if config.gate else None
+
+    def describe(self) -> dict:
+        """What is loaded, as plain JSON."""
+        return {"device": str(self.device), "weights": self.networks.hashes, "segmentation": self.config.segmentation}
+
+    def run(self, request: AugmentRequest, told: Told) -> str:
+        """Make the episodes that the request asks for; returns what became of them.
+
+        Raises:
+            M2IVError: it cannot be done, and why.
+            CancelledError: it was cancelled; what was written before stays.
+        """
+        limits = RequestLimits(self.config.data_root, self.config.output_root, max(request.count, 1))
+        dataset = check_request(request, limits)
+        root = inside(request.output, self.config.output_root, "output")
+        task = self._task(request, dataset, root)
+        told.progress("finding robot and object", 0.0)
+        annotated = annotate_dataset(task.annotation, _telling(told, "annotate"))
+        failures = dict(annotated.failures)
+        if request.episode in failures:
+            raise failures[request.episode]
+        planned = self._plan(request, task, told)
+        return self._make(request, task, planned, told)
+
+    def _plan(self, request: AugmentRequest, task: AugmentTask, told: Told) -> PlanReport:
+        """Plans from the request's episode alone."""
+        each = round(request.count * (1 + task.config.spare))
+        plans = plan_task(task, each * task.annotation.dataset.episode_count)
+        planned = plan_dataset(plans, _telling(told, "plan"))
+        own = tuple(plan for plan in planned.plans if plan.source_episode == request.episode)
+        refused = tuple(entry for entry in planned.refusals if entry.source_episode == request.episode)
+        failed = tuple(entry for entry in planned.failures if entry[0] == request.episode)
+        planned = replace(planned, plans=own, refusals=refused, failures=failed)
+        check_labels(task, planned)
+        return planned
+
+    def _make(self, request: AugmentRequest, task: AugmentTask, planned: PlanReport, told: Told) -> str:
+        plans = plan_task(task, 1)
+        kinematics = kinematics_of(plans)
+        library = Library(task, plans, kinematics, robots_of(plans, kinematics, planned))
+        wrists = wrist_cameras(task) if task.config.wrist == "retime" else ()
+        augmenter = Augmenter(task, library, wrists)
+        scenes = {index: scene for scene in planned.scenes for index in scene.episodes}
+        output = format_like(task.annotation.dataset, cameras=(request.camera, *wrists), extra=())
+        written = rejected = refused = 0
+        cancelled: CancelledError | None = None
+        with EpisodeWriter(task.root, output, task.writer, settings={"requested": True}) as writer:
+            for numbered in number_plans(planned.plans, request.seed):
+                if written == request.count:
+                    break
+                try:
+                    told.progress(f"episode {written + 1} of {request.count}", _share(written, request.count))
+                    made = augmenter.make(numbered, scenes[numbered.plan.source_episode])
+                except PlanError:
+                    refused += 1
+                    continue
+                except CancelledError as error:
+                    cancelled = error  # what was accepted before is published all the same
+                    break
+                if not writer.write(made.candidate, made.report):
+                    continue  # an earlier request made the same episode
+                written, rejected = written + made.report.accepted, rejected + (not made.report.accepted)
+                told.episode(made.report.accepted, _verdict(made), self._preview(made))
+        if cancelled is not None:
+            raise cancelled
+        return f"{written} of {request.count} episodes in {task.root}; {rejected} rejected, {refused} plans refused"
+
+    def _task(self, request: AugmentRequest, dataset: Dataset, root: Path) -> AugmentTask:
+        prompt = PromptConfig(
+            episode=request.episode,
+            frame=request.prompt_frame,
+            click=list(request.object_xy),
+            box=list(request.object_box),
+            mask=request.object_mask,
+            text=request.object_text if not (request.object_xy or request.object_box or request.object_mask) else "",
+        )
+        decides = {"prompt": asdict(prompt), "segmentation": self.config.segmentation, "robot": self.config.robot}
+        annotation = AnnotationTask(
+            dataset=dataset,
+            camera=request.camera,
+            segmenter=self.segmenter,
+            store=MaskStore(root.with_name(f"{root.name}_masks")),
+            settings=json.dumps(decides),
+            prompt=prompt,
+            robot=preset(RobotConfig, "robot", self.config.robot),
+            camera_check=preset(CameraConfig, "camera_fit", self.config.camera_fit),
+        )
+        placement = preset(PlacementConfig, "placement", request.kind)
+        return AugmentTask(
+            annotation=annotation,
+            root=root,
+            networks=self.networks,
+            placement=replace(placement, polygon_px=_around(request, dataset)),
+            writer=WriterConfig(codec="h264"),
+            config=AugmentConfig(
+                count=request.count, seed=request.seed, masks=self.config.masks, video=self.config.video
+            ),
+            gate=self.gate,
+        )
+
+    def _preview(self, made: Made) -> str:
+        if not self.config.preview_folder:
+            return ""
+        provenance = made.candidate.provenance
+        name = f"{provenance.source_episode}_{provenance.seed}.npz"
+        path = Path(self.config.preview_folder) / name
+        save_preview(path, made.candidate, made.report.accepted)
+        return str(path)
+
+
+def _networks(config: EngineConfig, device: torch.device) -> Networks:
+    """The networks that the configuration uses, and the hashes of their weights."""
+    trajectory = video = None
+    if config.masks == "network":
+        trajectory = load_trajectory(config.trajectory_weights, device)
+    if config.video == "network":
+        video = load_video(config.video_weights, device)
+    given = {"trajectory": config.trajectory_weights, "video": config.video_weights}
+    shipped = importlib.resources.files("m2iv_robot") / "weights"
+    used = {name: network for name, network in (("trajectory", trajectory), ("video", video)) if network is not None}
+    hashes = {name: weights_hash(Path(given[name] or str(shipped / f"{name}.safetensors"))) for name in used}
+    return Networks(trajectory, video, hashes)
+
+
+def _shipped(group: str, name: str) -> dict:
+    path = importlib.resources.files("configs") / group / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{group}={name}: no such configuration ships")
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def _around(request: AugmentRequest, dataset: Dataset) -> list[float]:
+    """A small square around the chosen goal, in which the object's centre is to lie; [] chooses freely."""
+    if not request.goal_xy:
+        return []
+    width = dataset.features[request.camera]["shape"][1]
+    reach = NEAR_SHARE * width
+    x, y = request.goal_xy
+    return [x - reach, y - reach, x + reach, y - reach, x + reach, y + reach, x - reach, y + reach]
+
+
+def _telling(told: Told, stage: str):
+    """A progress callback of the library that tells, and that hears a cancel."""
+    first, last = STAGES[stage]
+
+    def tell(what: str, done: int, total: int) -> None:
+        told.progress(what, first + (last - first) * done / max(total, 1))
+
+    return tell
+
+
+def _share(written: int, count: int) -> float:
+    return MADE_FROM + (1 - MADE_FROM) * written / count
+
+
+def _verdict(made: Made) -> str:
+    failed = [
+        f"{check.name} {check.value:.3g} (limit {check.threshold:g})"
+        for check in made.report.checks
+        if not check.passed
+    ]
+    return "rejected: " + ", ".join(failed) if failed else "written"
