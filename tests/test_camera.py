@@ -16,6 +16,7 @@ from m2iv_robot.camera import (
     fit_camera,
     join,
     table_sigma_m,
+    with_focal,
 )
 from m2iv_robot.camera.problem import FitProblem
 from m2iv_robot.errors import CameraError, ConfigError
@@ -118,6 +119,17 @@ def test_one_point_in_five_being_wrong_changes_little(camera):
     assert not fit.inlier[wrong].all()
     assert fit.inlier[~wrong].mean() > 0.9
     assert fit.median_residual_px < 2.0
+
+
+def test_a_calibrated_focal_length_replaces_the_fitted_one(camera):
+    few = carries(camera, 2.0, episodes=2)
+    share = camera.focal_px / WIDTH
+    fitted, given = (
+        fit_camera(few, WIDTH, HEIGHT, config) for config in (CameraConfig(), with_focal(CameraConfig(), share))
+    )
+    error, left = (abs(fit.camera.focal_px / camera.focal_px - 1) for fit in (fitted, given))
+    assert left < 0.005 < error
+    assert with_focal(CameraConfig(), 4.0).focal_max > 4.0
 
 
 def test_a_long_finger_offset_is_found_from_a_rough_value(camera):

@@ -1,6 +1,6 @@
 """Is a camera fixed, which episodes share its pose, and where in space its pixels are."""
 
-from m2iv_robot.camera.config import CameraConfig
+from m2iv_robot.camera.config import CameraConfig, with_focal
 from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera
 from m2iv_robot.camera.pinhole import Camera
@@ -27,4 +27,5 @@ __all__ = [
     "same_pose",
     "table_sigma_m",
     "tip_correspondences",
+    "with_focal",
 ]

@@ -1,8 +1,10 @@
 """Settings of the camera checks and of the fit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from m2iv_robot.errors import ConfigError
+
+CALIBRATED_SPREAD = 0.005  # how far a calibrated focal length may be off, as a ratio's logarithm
 
 
 @dataclass(frozen=True)
@@ -41,3 +43,14 @@ class CameraConfig:
         ):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"camera.{name} must be positive, got {getattr(self, name)}")
+
+
+def with_focal(config: CameraConfig, focal_share: float) -> CameraConfig:
+    """The settings for a camera whose focal length, as a share of the width, is known from a calibration."""
+    return replace(
+        config,
+        focal_usual=focal_share,
+        focal_spread=CALIBRATED_SPREAD,
+        focal_min=min(config.focal_min, 0.9 * focal_share),
+        focal_max=max(config.focal_max, 1.1 * focal_share),
+    )

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.camera import CameraFit, correspondences, fit_camera, join
-from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels
+from m2iv_robot.camera import CameraFit, correspondences, fit_camera, join, with_focal
+from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels, recorded_camera
 from m2iv_robot.errors import CameraError, M2IVError, PlanError, SegmentationError
 from m2iv_robot.kinematics import Kinematics, find_phases
 from m2iv_robot.masks import centroid
@@ -112,7 +112,9 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     if not used:
         raise CameraError("in no episode the object is seen to move with the gripper; check the masks")
     height, width = sources[0].start.shape
-    fit = fit_camera(join(used), width, height, task.camera_fit, tuple(kinematics.config.finger_offset_m))
+    calibration = recorded_camera(task.dataset, task.camera)
+    settings = task.camera_fit if calibration is None else with_focal(task.camera_fit, calibration.focal_share)
+    fit = fit_camera(join(used), width, height, settings, tuple(kinematics.config.finger_offset_m))
     fits, first = [], 0
     for part in parts:
         own = fit.group_offset_m.get(first, fit.tool_offset_m) if len(part) else fit.tool_offset_m

@@ -192,7 +192,8 @@ class Recording:
         reasons = [self.fault] if self.fault else []
         for name, report in self._aligner.reports.items():
             if report.missing:
-                reasons.append(f"{name} had nothing young enough for {report.missing} frames")
+                other = f" ({self._seen_names[name]})" if name in self._seen_names else ""
+                reasons.append(f"{name} had nothing young enough for {report.missing} frames{other}")
             reasons += [f"{name}: {count} messages refused ({why})" for why, count in report.refused.most_common(2)]
         if not reasons and len(runs) != 1:
             reasons.append(f"{self.contract.config.reference} or all streams stopped")

@@ -18,7 +18,14 @@ from made_bags import (
     write_bag,
 )
 
-from m2iv_robot.data.lerobot_io import DatasetConfig, WriterConfig, open_dataset, read_frames, read_labels
+from m2iv_robot.data.lerobot_io import (
+    DatasetConfig,
+    WriterConfig,
+    open_dataset,
+    read_frames,
+    read_labels,
+    recorded_camera,
+)
 from m2iv_robot.errors import RecordingError
 from m2iv_robot.recording import load_contract
 from m2iv_robot.recording.bags import convert_bag, find_bags, record_bag
@@ -84,6 +91,11 @@ def test_the_dataset_tells_robot_task_rate_calibration_and_how_it_was_recorded(d
     assert report["measured_fps"] == pytest.approx(30, abs=0.05)
     assert report["streams"]["observation.state[0]"]["received"] == 2000
     assert 0.012 < report["streams"][WRIST]["age_mean_s"] < 0.024
+
+
+def test_the_calibration_is_found_again_by_camera(dataset):
+    assert recorded_camera(dataset, FRONT).focal_share == pytest.approx(80 / 96)
+    assert recorded_camera(dataset, WRIST) is None
 
 
 def test_lerobot_reads_the_dataset(dataset):

@@ -88,11 +88,16 @@ def test_a_played_bag_gives_the_episode_that_reading_it_gives_and_a_kill_leaves_
 
 @pytest.fixture
 def feed(client):
-    """Publishes good messages of all topics of the UR5e contract at 30 Hz, and what a test gives beside them."""
+    """Publishes good messages of all topics of the UR5e contract, changed as a test asks, and the clock that they tell.
+
+    The clock makes a thirtieth of a second with each round, however long that takes on a busy machine.
+    """
     import threading
 
     import made_bags
+    from builtin_interfaces.msg import Time
     from rclpy.qos import QoSProfile
+    from rosgraph_msgs.msg import Clock
     from sensor_msgs.msg import CompressedImage, Image, JointState
 
     kinds = {
@@ -101,6 +106,7 @@ def feed(client):
         "/joint_states": (JointState, "sensor_msgs/msg/JointState"),
     }
     store = made_bags.typestore()
+    clock = client.node.create_publisher(Clock, "/clock", 100)
     publishers = {
         topic: client.node.create_publisher(kind, topic, QoSProfile(depth=50)) for topic, (kind, _) in kinds.items()
     }
@@ -109,27 +115,32 @@ def feed(client):
         def __init__(self):
             self.changes = {}  # topic -> what makes the message from the good one
             self.running = True
+            self.number = 0
+
+        def advance(self, rounds):
+            goal = self.number + rounds
+            wait_until(lambda: self.number >= goal)
 
         def publish(self, topic, message):
             publishers[topic].publish(bytes(store.serialize_cdr(message, kinds[topic][1])))
 
         def run(self):
-            number = 0
             while self.running:
-                stamp = time.time_ns()
+                stamp = made_bags.START_NS + self.number * made_bags.NS // 30
+                clock.publish(Clock(clock=Time(sec=stamp // made_bags.NS, nanosec=stamp % made_bags.NS)))
                 positions = ur5e_positions(0.0) | {KNUCKLE: 0.2}
                 front, wrist, joints = kinds
                 good = {
                     joints: made_bags.joints(stamp, positions),
-                    wrist: made_bags.compressed(made_bags.picture(number), stamp),
-                    front: made_bags.image(made_bags.picture(number), stamp + 1000),
+                    wrist: made_bags.compressed(made_bags.picture(self.number), stamp),
+                    front: made_bags.image(made_bags.picture(self.number), stamp + 1000),
                 }
                 for topic, message in good.items():
                     changed = self.changes.get(topic, lambda message: message)(message)
                     if changed is not None:
                         self.publish(topic, changed)
-                number += 1
-                time.sleep(1 / 30)
+                self.number += 1
+                time.sleep(1 / 60)
 
     made = Feed()
     thread = threading.Thread(target=made.run)
@@ -181,23 +192,24 @@ BAD = [
 
 
 def test_nonsense_is_refused_by_name_and_the_node_records_on(processes, client, trigger, feed, tmp_path):
-    recorder = start_recorder(processes, root=str(tmp_path / "dataset"))
+    recorder = start_recorder(processes, root=str(tmp_path / "dataset"), use_sim_time=True)
     for topic, change, why in BAD:
         feed.changes.clear()
         start_when_all_arrive(trigger)
         feed.changes[topic] = change
-        time.sleep(1.0)
+        feed.advance(35)
         answer = trigger("stop")
         assert not answer.success
         assert why in answer.message, (change.__name__, answer.message)
     feed.changes.clear()
-    time.sleep(0.5)
+    feed.advance(15)
     start_when_all_arrive(trigger)
-    time.sleep(2.0)
+    feed.advance(10)
     assert "discarded" in trigger("discard").message
     start_when_all_arrive(trigger)
-    time.sleep(2.0)
-    assert trigger("stop").success
+    feed.advance(60)
+    answer = trigger("stop")
+    assert answer.success, answer.message
     assert recorder.poll() is None
     assert interrupt(recorder) == 0
     wait_until((tmp_path / "dataset").is_dir)
