@@ -54,6 +54,8 @@ def declare(node: LifecycleNode) -> None:
     box = ParameterDescriptor(description="Box around the object: left, top, right, bottom in pixels; one number: none")
     node.declare_parameter("object_box", [0.0], box)
     seconds = FloatingPointRange(from_value=1.0, to_value=3600.0)
+    gate = ParameterDescriptor(description="Whether episodes are judged before they are written", read_only=True)
+    node.declare_parameter("gate", True, gate)
     load = ParameterDescriptor(description="How long loading the models may take, s", floating_point_range=[seconds])
     node.declare_parameter("load_timeout_s", 300.0, load)
 
@@ -87,6 +89,6 @@ def request_from(node: LifecycleNode, clicks: Clicks) -> AugmentRequest:
 
 def settings_from(node: LifecycleNode, scratch: Path) -> dict:
     """What the generator's process is started with."""
-    names = [name for name in FIXED if not name.endswith("_frame")]
+    names = ["gate", *(name for name in FIXED if not name.endswith("_frame"))]
     settings = {name: node.get_parameter(name).value for name in names}
     return {**settings, "preview_folder": str(scratch)}

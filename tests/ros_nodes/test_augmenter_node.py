@@ -1,0 +1,163 @@
+"""The augmenter over real DDS: its lifecycle, what it refuses, cancelling, and an episode from request to dataset."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ros_processes import interrupt, node_parameters, wait_until
+
+import m2iv_robot
+from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset
+
+NODE = "/augmenter_node"
+SAMPLE = Path(m2iv_robot.__file__).parent / "sample"
+CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
+
+
+class Augmenter:
+    """The node's services as functions."""
+
+    def __init__(self, client):
+        from diagnostic_msgs.msg import DiagnosticStatus
+        from geometry_msgs.msg import PointStamped
+        from lifecycle_msgs.srv import ChangeState
+        from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+        from rcl_interfaces.srv import SetParameters
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from std_srvs.srv import Trigger
+
+        self.client = client
+        self._change_state, self._trigger, self._set = ChangeState, Trigger, SetParameters
+        self._parameter, self._value, self._kinds = Parameter, ParameterValue, ParameterType
+        self._point = PointStamped
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        client.listen(DiagnosticStatus, f"{NODE}/status", latched)
+        self._goal = client.node.create_publisher(PointStamped, f"{NODE}/goal_click", 10)
+
+    def change(self, transition):
+        request = self._change_state.Request()
+        request.transition.id = transition
+        return self.client.call(self._change_state, f"{NODE}/change_state", request).success
+
+    def call(self, name):
+        return self.client.call(self._trigger, f"{NODE}/{name}")
+
+    def set(self, **values):
+        """Set parameters; "" where they were taken, else why not."""
+        parameters = []
+        for name, value in values.items():
+            made = self._value(type=self._kinds.PARAMETER_STRING, string_value=value)
+            if isinstance(value, int):
+                made = self._value(type=self._kinds.PARAMETER_INTEGER, integer_value=value)
+            parameters.append(self._parameter(name=name, value=made))
+        answer = self.client.call(self._set, f"{NODE}/set_parameters", self._set.Request(parameters=parameters))
+        return "; ".join(result.reason or "refused" for result in answer.results if not result.successful)
+
+    def point_at_goal(self, x, y):
+        wait_until(lambda: self._goal.get_subscription_count() > 0)
+        message = self._point()
+        message.point.x, message.point.y = x, y
+        self._goal.publish(message)
+        self.set(seed=0)  # a call that comes after it has been heard
+
+    def status(self, key):
+        """The latest value, "" before there is one."""
+        heard = self.client.heard[f"{NODE}/status"]
+        return {entry.key: entry.value for entry in heard[-1].values}.get(key, "") if heard else ""
+
+
+@pytest.fixture
+def augmenter(client):
+    return Augmenter(client)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A data folder with the sample that ships, and an output folder."""
+    shutil.copytree(SAMPLE, tmp_path / "data" / "cups")
+    (tmp_path / "out").mkdir()
+    return {"data_root": str(tmp_path / "data"), "output_root": str(tmp_path / "out"), "dataset": "cups"}
+
+
+def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled(processes, augmenter, folders):
+    node = processes.start(
+        "ros_nodes.augmenter_node",
+        *node_parameters(**folders, segmentation="motion", video="cut_and_paste", device="cpu"),
+    )
+    assert "configure and activate" in augmenter.call("augment").message
+    assert augmenter.change(CONFIGURE)
+    assert "configure and activate" in augmenter.call("augment").message
+    assert augmenter.change(ACTIVATE)
+    for name, value in (
+        ("count", 0),
+        ("kind", "middle"),
+        ("episode", -1),
+        ("object_text", "x" * 2000),
+        ("queue_limit", 9),
+    ):
+        assert augmenter.set(**{name: value}), name
+    for name, bad, good, why in (
+        ("dataset", "plates", "cups", "no such folder"),
+        ("dataset", "../out", "cups", "only folders below"),
+        ("output", "../data/cups", "synthetic", "only folders below"),
+        ("output", "/etc", "synthetic", "only folders below"),
+        ("camera", "observation.images.side", "observation.images.front", "its cameras are"),
+        ("episode", 999, 0, "no episode 999"),
+        ("count", 101, 1, "1 to 100 episodes"),
+    ):
+        assert augmenter.set(**{name: bad}) == ""
+        answer = augmenter.call("augment")
+        assert not answer.success and why in answer.message, answer.message
+        assert augmenter.set(**{name: good}) == ""
+    augmenter.point_at_goal(5000.0, 10.0)
+    assert "outside the image" in augmenter.call("augment").message
+    assert not augmenter.call("cancel").success
+
+    augmenter.point_at_goal(40.0, 40.0)
+    assert augmenter.call("augment").message == "request 1"
+    assert augmenter.call("augment").message == "request 2"
+    assert augmenter.call("cancel").success
+    wait_until(lambda: augmenter.status("request 1").startswith("cancelled"))
+    assert augmenter.status("request 2").startswith("cancelled")
+    assert augmenter.change(DEACTIVATE) and augmenter.change(CLEANUP)
+    assert "configure and activate" in augmenter.call("augment").message
+    assert augmenter.change(CONFIGURE) and augmenter.change(ACTIVATE)
+    assert interrupt(node) == 0
+    assert list(Path(folders["output_root"]).glob("synthetic")) == []
+
+
+def test_weights_that_are_missing_fail_the_configuration_with_their_name(processes, augmenter, folders, tmp_path):
+    node = processes.start(
+        "ros_nodes.augmenter_node",
+        *node_parameters(**folders, segmentation="motion", video_weights=str(tmp_path / "none.safetensors")),
+    )
+    assert not augmenter.change(CONFIGURE)
+    assert "none.safetensors" in processes.said("ros_nodes.augmenter_node")
+    assert node.poll() is None
+    assert interrupt(node) == 0
+
+
+@pytest.mark.slow
+def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processes, client, augmenter, folders):
+    from sensor_msgs.msg import Image, JointState
+
+    topics = {"image_raw": Image, "masks": Image, "joint_states": JointState}
+    for name, kind in topics.items():
+        client.listen(kind, f"{NODE}/synthetic/{name}", 100)
+    node = processes.start(
+        "ros_nodes.augmenter_node", *node_parameters(**folders, video="cut_and_paste", device="cpu", gate=False)
+    )
+    assert augmenter.change(CONFIGURE) and augmenter.change(ACTIVATE)
+    assert augmenter.call("augment").message == "request 1"
+    wait_until(lambda: augmenter.status("request 1").split(";")[0] in ("done", "failed"), timeout_s=600)
+    assert augmenter.status("request 1").startswith("done; 1 written"), augmenter.status("request 1")
+    source = open_dataset(DatasetConfig(root=str(SAMPLE)))
+    made = open_dataset(DatasetConfig(root=f"{folders['output_root']}/synthetic"))
+    assert (made.episode_count, made.fps, made.robot_type) == (1, source.fps, source.robot_type)
+    heard = {name: client.heard[f"{NODE}/synthetic/{name}"] for name in topics}
+    wait_until(lambda: all(len(messages) == made.length(0) for messages in heard.values()))
+    stamps = [message.header.stamp.sec + message.header.stamp.nanosec / 1e9 for message in heard["image_raw"]]
+    assert (stamps[-1] - stamps[0]) == pytest.approx((made.length(0) - 1) / made.fps, rel=0.1)
+    assert set(heard["masks"][0].data) <= {0, 100, 200}
+    assert list(heard["joint_states"][0].name) == list(source.features["observation.state"]["names"])
+    assert interrupt(node) == 0
