@@ -1,48 +1,40 @@
-"""A row's episodes as one small LeRobot dataset that trains fast: pictures averaged down and stored singly."""
+"""A row's episodes as one small LeRobot dataset that trains fast: pictures averaged down, every frame a key frame."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from einops import reduce
 from jaxtyping import UInt8
-from lerobot.datasets import LeRobotDataset
 from torch import Tensor
 
-from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, open_dataset, read_frames, read_labels
+from m2iv_robot.data.lerobot_io import (
+    Dataset,
+    DatasetConfig,
+    EpisodeRecord,
+    EpisodeWriter,
+    OutputFormat,
+    WriterConfig,
+    open_dataset,
+    read_frames,
+    read_labels,
+)
 from policies_demo.config import FRONT, DemoConfig
 from policies_demo.rows import Row
 
+# LeRobot decodes 20 pictures for a chunk of 20 actions where pictures lie among the labels, but one frame of a video.
+SMALL_VIDEO = WriterConfig(codec="h264", crf=10, gop=1)
+
 
 def assemble(config: DemoConfig, row: Row, sets: list[Path], root: Path) -> Path:
-    """Write the row's dataset to `root`, unless it is there; returns `root`.
-
-    Videos would be decoded anew in every training step; single small pictures cost a tenth of that.
-    """
+    """Write the row's dataset to `root`, unless it is there; returns `root`."""
     if (root / "meta" / "info.json").is_file():
         return root
-    unfinished = root.with_name(f"{root.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     datasets = [open_dataset(DatasetConfig(root=str(path))) for path in sets]
-    output = LeRobotDataset.create(
-        repo_id=f"policies_demo/row_{row.letter}",
-        fps=int(datasets[0].fps),
-        features=_features(config, datasets[0]),
-        root=unfinished,
-        robot_type=datasets[0].robot_type,
-        use_videos=False,
-    )
-    for dataset, count in zip(datasets, repeats(row, datasets), strict=True):
-        for index in range(dataset.episode_count):
-            frames = list(_frames(config, dataset, index))
-            for _ in range(count):
-                for frame in frames:
-                    output.add_frame(dict(frame))  # LeRobot takes the task out of it
-                output.save_episode()
-    output.finalize()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.rename(root)
+    with EpisodeWriter(root, _format(config, datasets[0]), SMALL_VIDEO) as output:
+        for name, dataset, count in zip(row.sets, datasets, repeats(row, datasets), strict=True):
+            for record in _records(config, name, dataset, count):
+                output.append(record)
     return root
 
 
@@ -62,29 +54,30 @@ def average_down(frames: UInt8[Tensor, "t 3 h w"], factor: int) -> UInt8[Tensor,
     return means.round().to(torch.uint8)
 
 
-def _frames(config: DemoConfig, dataset: Dataset, index: int) -> Iterator[dict]:
-    labels = read_labels(dataset, index)
-    pictures = {
-        camera: average_down(read_frames(dataset, index, camera), config.reduce if camera == FRONT else 1)
-        for camera in config.cameras
-    }
-    for number in range(len(labels.state)):
-        yield {
-            "observation.state": labels.state[number].numpy(),
-            "action": labels.action[number].numpy(),
-            **{camera: video[number].permute(1, 2, 0).numpy() for camera, video in pictures.items()},
-            "task": labels.task,
+def _records(config: DemoConfig, name: str, dataset: Dataset, count: int) -> Iterator[EpisodeRecord]:
+    """Every episode `count` times in a row."""
+    for index in range(dataset.episode_count):
+        read = read_labels(dataset, index)
+        labels = {"observation.state": read.state.float(), "action": read.action.float()}
+        pictures = {
+            camera: average_down(read_frames(dataset, index, camera), _factor(config, camera))
+            for camera in config.cameras
         }
+        for copy in range(count):
+            yield EpisodeRecord(f"{name}/{index}/{copy}", read.task, pictures, labels)
 
 
-def _features(config: DemoConfig, dataset: Dataset) -> dict[str, dict]:
+def _factor(config: DemoConfig, camera: str) -> int:
+    return config.reduce if camera == FRONT else 1
+
+
+def _format(config: DemoConfig, dataset: Dataset) -> OutputFormat:
     features = {}
     for key in ("observation.state", "action"):
         known = dataset.features[key]
         features[key] = {"dtype": "float32", "shape": tuple(known["shape"]), "names": known["names"]}
     for camera in config.cameras:
         height, width, channels = dataset.features[camera]["shape"]
-        factor = config.reduce if camera == FRONT else 1
-        shape = (height // factor, width // factor, channels)
-        features[camera] = {"dtype": "image", "shape": shape, "names": ["height", "width", "channels"]}
-    return features
+        shape = (height // _factor(config, camera), width // _factor(config, camera), channels)
+        features[camera] = {"dtype": "video", "shape": shape, "names": ["height", "width", "channels"]}
+    return OutputFormat(int(dataset.fps), dataset.robot_type, features)

@@ -57,8 +57,8 @@ def main() -> None:
 
 def augment(given: argparse.Namespace, kept: int, output: Path) -> None:
     """Generate episodes from the first `kept` recorded ones; what was generated before is kept."""
-    settings = [f"dataset.root={given.dataset}", f"camera={given.camera}", f"output.dataset={output}"]
-    settings += [f"augment.count={given.count}", f"augment.episodes={kept}", "writer.include_source=true"]
+    settings = [f"dataset.root={given.dataset}", f"camera={given.camera}", f"output.root={output}"]
+    settings += [f"count={given.count}", f"episodes={kept}", "include_source=true"]
     run(["m2iv_robot", "augment", *settings])
 
 

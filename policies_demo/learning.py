@@ -1,5 +1,6 @@
 """One policy: trained by lerobot-train, tried out by lerobot-eval, both as a user would type them."""
 
+import dataclasses
 import json
 import shutil
 import sys
@@ -15,8 +16,6 @@ from policies_demo.statistics import Rate
 TRAIN, EVALUATE = ("lerobot.scripts.lerobot_train", "lerobot.scripts.lerobot_eval")  # lerobot-train, lerobot-eval
 PLUGIN = "--env.discover_packages_path=m2iv_robot.data.simulation.lerobot_env"
 FIRST_TRIAL = 1_000_000  # seed of the first rollout: no episode was recorded under it or a later one
-LAB_KEYS = ("start_x_min", "start_x_max", "start_y_min", "start_y_max")
-FIXED_KEYS = ("scene_seed", "shape", "goal_x_min", "goal_x_max", "goal_y_min", "goal_y_max", "wrist_width")
 
 
 def train(config: DemoConfig, row: Row, dataset: Path, seed: int, folder: Path) -> Path:
@@ -75,11 +74,13 @@ def evaluate_half(config: DemoConfig, weights: Path, half: str, output: Path) ->
 
 
 def evaluation_arguments(config: DemoConfig, weights: Path, half: str, output: Path) -> list[str]:
-    """What lerobot-eval is told: the same attempts for every policy."""
+    """What lerobot-eval is told: the same attempts for every policy.
+
+    Every key of the lab is named, as LeRobot takes the dataclass's own defaults for those that are not.
+    """
     places = lab(config, half)
     size = {"width": places.width // config.reduce, "height": places.height // config.reduce}
-    settings = {name: getattr(places, name) for name in (*LAB_KEYS, *FIXED_KEYS)}
-    settings |= size | {"supersample": config.reduce}
+    settings = dataclasses.asdict(places) | size | {"supersample": config.reduce}
     return [
         PLUGIN,
         "--env.type=m2iv_so101",

@@ -60,7 +60,8 @@ def make_plans(config: DemoConfig, sources: Path, planning: list[str]) -> tuple[
             _plan_with_true_masks(config, sources, planning, folder)
         else:
             command = [sys.executable, "-m", "m2iv_robot", "plan", *planning]
-            command += [f"output.plans={folder}", f"plan.count={config.generated}"]
+            command += [f"output.root={config.root / 'masks'}", f"output.plans={folder}"]
+            command += [f"plan.count={config.generated}"]
             run_logged(command, config.root / "plans.log", config.threads)
     plans = read_plans(folder)
     if len(plans) < config.generated:

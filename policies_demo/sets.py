@@ -20,8 +20,8 @@ RECORDED = {  # name -> half in which objects start, seed of the first episode
 }
 GENERATED = {  # name -> what `m2iv augment` is told beside the defaults
     "generated": (),
-    "ungated": ("augment.gate=false",),
-    "pasted": ("augment.video=cut_and_paste",),
+    "ungated": ("gate=false",),
+    "pasted": ("renderer=cut_and_paste",),
 }
 EDGE_M = 0.03  # the polygon lies so far outside the start region, for the object's own width
 
@@ -57,7 +57,6 @@ def planning_arguments(config: DemoConfig, sources: Path) -> list[str]:
     return [
         f"dataset.root={sources}",
         f"camera={FRONT}",
-        f"output.root={config.root / 'masks'}",
         f"placement.polygon_px=[{polygon}]",
     ]
 
@@ -79,6 +78,7 @@ def _generate(config: DemoConfig, name: str) -> Path:
     root = config.root / "sets" / name
     if not (root / "meta" / "info.json").is_file():
         command = [sys.executable, "-m", "m2iv_robot", "augment", *planning_arguments(config, sources)]
-        command += [f"output.dataset={root}", f"augment.count={config.generated}", *GENERATED[name]]
+        command += [f"output.root={root}", f"output.masks={config.root / 'masks'}"]
+        command += [f"count={config.generated}", f"device={config.device}", *GENERATED[name]]
         run_logged(command, config.root / "sets" / f"{name}.log", config.threads)
     return root

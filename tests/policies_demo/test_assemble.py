@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -37,8 +35,7 @@ def test_a_balanced_row_repeats_its_few_episodes(sets):
 
 
 def test_a_row_holds_every_episode_with_its_labels_and_smaller_pictures(sets, tmp_path):
-    config = dataclasses.replace(DemoConfig(), reduce=2)
-    root = assemble(config, row_of("f"), sets, tmp_path / "row")
+    root = assemble(DemoConfig(reduce=2), row_of("f"), sets, tmp_path / "row")
     row = open_dataset(DatasetConfig(root=str(root)))
     few, many = (open_dataset(DatasetConfig(root=str(path))) for path in sets)
     origins = [(few, 0), (few, 0), (few, 1), (few, 1), *((many, index) for index in range(5))]
@@ -48,12 +45,13 @@ def test_a_row_holds_every_episode_with_its_labels_and_smaller_pictures(sets, tm
         assert torch.equal(found.state, expected.state)
         assert torch.equal(found.action, expected.action)
         assert found.task == expected.task
-    seen = read_episode(row, 8, FRONT).frames
-    assert torch.equal(seen, average_down(read_episode(many, 4, FRONT).frames, 2))
+    seen, expected = read_episode(row, 8, FRONT).frames, average_down(read_episode(many, 4, FRONT).frames, 2)
+    assert seen.shape == expected.shape
+    assert (seen.float() - expected.float()).abs().mean() < 4  # grey levels; neighbouring frames are 20 apart
 
 
 def test_a_row_is_assembled_once(sets, tmp_path):
-    root = assemble(DemoConfig(), row_of("e"), sets[:1], tmp_path / "row")
+    root = assemble(DemoConfig(), row_of("a"), sets[:1], tmp_path / "row")
     written = (root / "meta" / "info.json").stat().st_mtime_ns
-    assert assemble(DemoConfig(), row_of("e"), sets[:1], root) == root
+    assert assemble(DemoConfig(), row_of("a"), sets[:1], root) == root
     assert (root / "meta" / "info.json").stat().st_mtime_ns == written

@@ -54,6 +54,6 @@ def test_a_report_is_made_of_the_rows_that_were_run(tmp_path):
     assert results["rows"]["c"]["rates"]["all"]["successes"] == 32
     assert results["worth_in_real_episodes"]["c"]["unseen"]["episodes"] == pytest.approx(10)
     table = (config.root / "results.md").read_text()
-    assert "| c | real + generated, 1:1 | 10 | 80 % (20/25; 61-91) | 48 % (12/25; 30-67) |" in table
+    assert "| c | real + generated, 1:1 | 10 | 80 % (20/25; 61-91) | 48 % (12/25; 30-66) |" in table
     assert "worth 10 real episodes" in table
     assert (config.root / "results.svg").read_text().startswith("<svg")
