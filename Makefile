@@ -32,7 +32,7 @@ INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 .PHONY: help demo test test-jazzy test-ros lint format benchmark weights picture osmesa clean
 
 help:
-	@echo "make demo        annotate the sample, plan new motions, write the page: outputs/demo"
+	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
 	@echo "make test        ruff, import contracts and all tests"
 	@echo "make test-jazzy  the tests of the ROS nodes with ROS 2 Jazzy, in an environment of its own"
 	@echo "make format      put the code in shape"

@@ -18,7 +18,8 @@ from m2iv_robot.errors import ConfigError, M2IVError
 DONE, FAILED, NOT_UNDERSTOOD, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
-    "demo": "annotate the sample that ships with the package, plan new motions for it, write the pages",
+    "demo": "make new episodes from the sample that ships with the package, and the page that shows them",
+    "augment": "make new episodes from recorded ones: a LeRobot dataset, and a page that shows them",
     "annotate": "find robot and object in every episode; masks, plates and a page of overlays",
     "plan": "choose new placements and plan the robot's motion for them; draws them on the plate",
     "simulate": "record simulated pick-and-place episodes as a LeRobot dataset, with exact truth beside it",

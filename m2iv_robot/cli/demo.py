@@ -1,4 +1,4 @@
-"""`m2iv demo`: the main job, as far as it goes today, on the sample that ships with the package."""
+"""`m2iv demo`: the main job on the sample that ships with the package."""
 
 import logging
 import time
@@ -7,28 +7,35 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from m2iv_robot.cli import annotate, compose_command, plan
+from m2iv_robot.augment.page import PAGE_NAME
+from m2iv_robot.cli import augment, compose_command
 from m2iv_robot.errors import DatasetError
 
 logger = logging.getLogger(__name__)
 
 
 def run(node: DictConfig) -> int:
-    """Annotate the sample and plan new motions for it; ends by naming the results."""
+    """Make new episodes from the sample; ends by naming the results."""
     started = time.perf_counter()
+    output = Path(node.output)
     with as_file(files("m2iv_robot") / "sample") as shipped:
         sample = dataset_root(Path(node.sample) if node.sample else shipped)
-        status = _annotate_and_plan(node, sample)
+        settings = [
+            f"dataset.root={sample}",
+            f"camera={node.camera}",
+            f"output.root={output}/dataset",
+            f"count={node.count}",
+        ]
+        logger.info("m2iv augment %s", " ".join(settings))
+        status = augment.run(compose_command("augment", settings))
     if status:
         logger.error("The demo did not come to its end: see the messages above.")
         return status
-    output = Path(node.output)
     logger.info("")
     logger.info("Done in %.0f s.", time.perf_counter() - started)
-    logger.info("  dataset that all is made from:    %s", sample)
-    logger.info("  plans, state and action included: %s", output / "plans")
-    logger.info("  page: robot and object found:     %s", output / "masks" / annotate.PAGE_NAME)
-    logger.info("  page: new places and motions:     %s", output / "plans" / plan.PAGE_NAME)
+    logger.info("  recorded episodes:        %s", sample)
+    logger.info("  new episodes:             %s", output / "dataset")
+    logger.info("  look at them in a browser: %s", output / "dataset_report" / PAGE_NAME)
     return 0
 
 
@@ -42,18 +49,3 @@ def dataset_root(folder: Path) -> Path:
     if not found:
         raise DatasetError(f"{folder}: no LeRobot dataset (meta/info.json) in it; give one: sample=FOLDER")
     return found[0]
-
-
-def _annotate_and_plan(node: DictConfig, sample: Path) -> int:
-    """Both commands as a person would give them; stops at the first that fails."""
-    places = [
-        f"dataset.root={sample}",
-        f"camera={node.camera}",
-        f"output.root={node.output}/masks",
-    ]
-    logger.info("1 of 2: finding robot and object in the sample (%s)", sample)
-    status = annotate.run(compose_command("annotate", places))
-    if status:
-        return status
-    logger.info("2 of 2: choosing new places and planning the robot's motion to them")
-    return plan.run(compose_command("plan", [*places, f"output.plans={node.output}/plans", f"plan.count={node.count}"]))

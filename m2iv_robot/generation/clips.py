@@ -40,9 +40,8 @@ def unknown_runs(known: Bool[Tensor, " t"]) -> list[tuple[int, int]]:
     return runs
 
 
-def working_size(height: int, width: int, width_px: int, multiple: int) -> tuple[int, int]:
-    """Height and width that a picture has inside a network: about `width_px` wide, both multiples of `multiple`."""
-    scale = width_px / width
+def working_size(height: int, width: int, scale: float, multiple: int) -> tuple[int, int]:
+    """Height and width that a picture scaled by `scale` has inside a network: both multiples of `multiple`."""
     rows, columns = (max(multiple, round(size * scale / multiple) * multiple) for size in (height, width))
     return rows, columns
 

@@ -22,6 +22,7 @@ from m2iv_robot.generation.records import GenerationConfig, SourceScene, WantedV
 from m2iv_robot.models.video import KnownScene, VideoModel
 
 STAGE = 2
+LEAST_CROP_PX = 128  # of the picture at the network's scale
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive
 
 
@@ -92,19 +93,19 @@ class _Film:
     ) -> None:
         """Sample the clip between two frames, and put what it shows into those that are not known (in place)."""
         chosen = clip_indices(*ends, self.config.clip_frames)
-        box = crop_box(self.either[ends[0] : ends[1] + 1].any(0), self.config.crop_share, self.config.width_px)
+        box = crop_box(self.either[ends[0] : ends[1] + 1].any(0), self.config.crop_share, LEAST_CROP_PX)
         height, width = box[3] - box[1], box[2] - box[0]
         multiple = self.model.config.patch * 2 ** (len(self.model.config.unet.channels) - 1)
-        size = working_size(height, width, self.config.width_px, multiple)
+        scale = min(1.0, self.config.picture_width_px / frames.shape[-1], self.config.width_px / width)
+        size = working_size(height, width, scale, multiple)
         clip = self.model.sample(self._known_scene(frames, known, chosen, box, size), generator)[0].cpu()
-        scale = width / size[1]
         new = {frame: position for position, frame in enumerate(chosen) if not known[frame]}
         order, places = list(new), list(new.values())
         large = functional.interpolate(
             clip[places] * 255, (height, width), mode="bicubic", align_corners=False, antialias=True
         )
         part = (slice(None), slice(None), slice(box[1], box[3]), slice(box[0], box[2]))
-        margin = max(1, round(self.model.config.region_margin_px * scale)) | 1
+        margin = max(1, round(self.model.config.region_margin_px / scale)) | 1
         region = masks.dilate(self.either[order], margin)[part[1:]]
         drawn = composite(self.background[order][part], large.round().clamp(0, 255).to(torch.uint8), region,
                           self.config.edge_px)  # fmt: skip

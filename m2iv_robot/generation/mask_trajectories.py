@@ -15,7 +15,6 @@ from m2iv_robot.generation.clips import (
     resize_frames,
     spans,
     unknown_runs,
-    working_size,
 )
 from m2iv_robot.generation.records import GenerationConfig, WantedMasks
 from m2iv_robot.models.trajectory import KnownMasks, TrajectoryModel
@@ -33,9 +32,9 @@ def generate_masks(
     these keyframes are then filled in, clip by clip, both ends given. The result depends on nothing but the arguments.
     """
     config = config or GenerationConfig()
-    height, width = wanted.actor.shape[-2:]
     multiple = model.config.patch * 2 ** (len(model.config.unet.channels) - 1)
-    draft = _Draft(model, wanted, working_size(height, width, config.width_px, multiple), config, seed)
+    size = tuple(max(1, round(side / multiple)) * multiple for side in (config.mask_height_px, config.mask_width_px))
+    draft = _Draft(model, wanted, size, config, seed)
     for first, last in unknown_runs(draft.known):
         end = min(last + 1, len(draft.known) - 1)
         draft.fill([(max(first - 1, 0), end)])
@@ -66,6 +65,7 @@ class _Draft:
         self.device = next(self.model.parameters()).device
         self.actor = masks.resize(self.wanted.actor, *self.size)
         self.object = masks.resize(self.wanted.object, *self.size)
+        self.guess = None if self.wanted.actor_guess is None else masks.resize(self.wanted.actor_guess, *self.size)
         self.actor_given, self.object_given = self.wanted.actor_given.clone(), self.wanted.object_given.clone()
         self.known = self.actor_given & self.object_given
         self.first_frame = resize_frames(self.wanted.first_frame[None], *self.size)
@@ -89,6 +89,7 @@ class _Draft:
 
     def _sample_one(self, first: int, last: int) -> tuple[Bool[Tensor, "n h w"], Bool[Tensor, "n h w"]]:
         frames = clip_indices(first, last, self.config.clip_frames)
+        guess = None if self.guess is None else self.guess[frames][None].to(self.device)
         known = KnownMasks(
             first_frame=self.first_frame.to(self.device),
             actor=self.actor[frames][None].to(self.device),
@@ -96,6 +97,8 @@ class _Draft:
             object=self.object[frames][None].to(self.device),
             object_given=self.object_given[frames][None].to(self.device),
             gripper_path_px=self.path[frames][None].to(self.device),
+            actor_guess=guess,
+            guess_given=None if guess is None else guess.flatten(2).any(2),
         )
         actor, object_ = self.model.sample(known, clip_generator(self.seed, STAGE, first, self.device))
         return actor[0].cpu(), object_[0].cpu()

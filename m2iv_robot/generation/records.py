@@ -14,15 +14,20 @@ from m2iv_robot.types import MaskTrajectory, Plate
 class GenerationConfig:
     """How the networks are used on whole episodes (configs/generation/*.yaml)."""
 
-    width_px: int = 256  # of a clip inside the networks; its height follows from the picture's shape
+    mask_width_px: int = 256  # of the whole picture inside stage 1, which is squeezed into it
+    mask_height_px: int = 160
+    picture_width_px: int = 320  # a wider picture is brought to this width for stage 2
+    width_px: int = 256  # of the crop inside stage 2, at most; its height follows from the picture's shape
     clip_frames: int = 16  # of a clip inside the networks
     clips_at_once: int = 16  # in one batch, at most; fewer where memory is short
     crop_share: float = 0.15  # by how much the crop is larger than what is generated, each way
     edge_px: float = 1.5  # width of the soft edge, in source pixels
 
     def __post_init__(self) -> None:
-        if self.width_px < 16 or self.clip_frames < 3 or self.clips_at_once < 1:
-            raise ConfigError("generation needs width_px of at least 16, clip_frames of 3 and clips_at_once of 1")
+        if min(self.width_px, self.picture_width_px, self.mask_width_px, self.mask_height_px) < 16:
+            raise ConfigError("generation: widths and heights must be at least 16")
+        if self.clip_frames < 3 or self.clips_at_once < 1:
+            raise ConfigError("generation needs clip_frames of at least 3 and clips_at_once of at least 1")
         if self.crop_share < 0 or self.edge_px < 0:
             raise ConfigError("generation.crop_share and generation.edge_px must not be negative")
 
@@ -41,6 +46,7 @@ class WantedMasks:
     object: Bool[Tensor, "t h w"]
     object_given: Bool[Tensor, " t"]
     gripper_path_px: Float[Tensor, "t 2"]  # (x, y) in the source's pixels
+    actor_guess: Bool[Tensor, "t h w"] | None = None  # where the actor probably is: a real one bent to the plan
 
 
 @dataclass(frozen=True)

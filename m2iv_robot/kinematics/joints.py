@@ -135,6 +135,14 @@ class JointKinematics:
         angles = self._angles(checked_states(states, self.names))
         return np.stack([self.solver.pose(row) for row in angles]) if len(angles) else np.empty((0, 4, 4))
 
+    def joint_poses(self, states: Float[Tensor, "t s"]) -> Float[np.ndarray, "t j 4 4"]:
+        """Pose of every joint, from the base on, of every state."""
+        data, found = self.model.createData(), []
+        for row in self._angles(checked_states(states, self.names)):
+            pinocchio.forwardKinematics(self.model, data, row)
+            found.append(np.stack([pose.homogeneous for pose in list(data.oMi)[1:]]))
+        return np.stack(found)
+
     def inverse(self, poses: Float[np.ndarray, "t 4 4"], seed_states: Float[Tensor, "t s"]) -> InverseResult:
         """States that bring the tool to `poses`: position first, rotation as near as the joints permit.
 

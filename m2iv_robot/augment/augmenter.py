@@ -1,0 +1,166 @@
+"""A plan -> a new episode: masks, frames, labels, the other cameras, and where all of it comes from."""
+
+import hashlib
+import logging
+import time
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from m2iv_robot.augment.footage import Library
+from m2iv_robot.augment.handles import Footage, picture_motion
+from m2iv_robot.augment.records import AugmentTask, Made, NumberedPlan
+from m2iv_robot.augment.unguided import dream
+from m2iv_robot.data.lerobot_io import read_frames
+from m2iv_robot.errors import PlanError
+from m2iv_robot.generation import WantedMasks, WantedVideo, generate_frames, generate_masks
+from m2iv_robot.generation.layers import MovedVideo, move_recording
+from m2iv_robot.plan import Plan, PlannedScene
+from m2iv_robot.types import Candidate, Episode, MaskTrajectory, Motion, Provenance, QualityReport
+
+logger = logging.getLogger(__name__)
+
+
+class Augmenter:
+    """Makes new episodes of one dataset, one plan at a time; the same plan and seed give the same episode."""
+
+    def __init__(self, task: AugmentTask, library: Library, wrists: tuple[str, ...]) -> None:
+        """`wrists` are the cameras that are re-timed."""
+        self.task, self.library, self.wrists = task, library, wrists
+
+    def make(self, numbered: NumberedPlan, scene: PlannedScene) -> Made:
+        """The new episode and what the gate says of it.
+
+        Raises:
+            PlanError: no real frame shows the arm nearly as planned.
+        """
+        started = time.perf_counter()
+        plan = numbered.plan
+        footage = self.library.footage(plan.source_episode, scene)
+        if plan.motion is None:
+            frames, masks = dream(self.task, plan, footage.source, footage.scene, numbered.seed)
+            candidate = self._candidate(numbered, footage, frames, masks)
+            return Made(candidate, QualityReport(()), time.perf_counter() - started)
+        picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
+        bend_px = float(bend[picture.shown].max(initial=0.0))
+        self._check_bend(bend_px, footage)
+        moved = move_recording(footage.scene, picture)
+        masks = self._masks(plan, moved, numbered.seed)
+        frames = self._frames(plan, footage, moved, masks, numbered.seed)
+        candidate = self._candidate(numbered, footage, frames, masks)
+        report = QualityReport(())
+        if self.task.gate is not None:
+            report = self.task.gate.assess(candidate, self.library.context(footage, scene))
+        return Made(candidate, report, time.perf_counter() - started, bend_px)
+
+    def _check_bend(self, bend_px: float, footage: Footage) -> None:
+        width = footage.scene.plate.image.shape[-1]
+        if bend_px > self.task.config.most_bend_share * width:
+            raise PlanError(
+                f"the arm was never seen nearly so: the nearest real one lies {bend_px:.0f} px off, "
+                f"most_bend_share={self.task.config.most_bend_share:g} allows "
+                f"{self.task.config.most_bend_share * width:.0f}; more recorded episodes of this camera pose help"
+            )
+
+    def _masks(self, plan: Plan, moved: MovedVideo, seed: int) -> MaskTrajectory:
+        """The masks of every frame; where the plan keeps the source's frames, the source's."""
+        motion, masks = plan.motion, moved.masks
+        if self.task.config.masks == "warped":
+            return masks
+        given = motion.verbatim.clone()
+        given[0] = True  # the arm starts as in the source
+        wanted = WantedMasks(
+            first_frame=moved.frames[0],
+            actor=masks.actor,
+            actor_given=given,
+            object=masks.object,
+            object_given=torch.ones_like(given),
+            gripper_path_px=motion.gripper_path_px.float(),
+            actor_guess=masks.actor,
+        )
+        return generate_masks(self.task.networks.trajectory, wanted, seed, self.task.generation)
+
+    def _frames(
+        self, plan: Plan, footage: Footage, moved: MovedVideo, masks: MaskTrajectory, seed: int
+    ) -> UInt8[Tensor, "t 3 h w"]:
+        if self.task.config.renderer == "cut_and_paste":
+            return moved.frames
+        given = plan.motion.verbatim.clone()
+        given[0] = True
+        same_masks = self.task.config.masks == "warped"
+        wanted = WantedVideo(
+            first_frame=moved.frames[0],
+            masks=masks,
+            frames=moved.frames,
+            frames_given=given,
+            background=moved.background,
+            exemplar=moved.exemplar if same_masks else None,
+        )
+        return generate_frames(self.task.networks.video, footage.scene, wanted, seed, self.task.generation)
+
+    def _candidate(
+        self, numbered: NumberedPlan, footage: Footage, frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory
+    ) -> Candidate:
+        plan, labels = numbered.plan, footage.source.labels
+        motion = plan.motion
+        episode = Episode(
+            dataset=labels.dataset,
+            index=labels.index,
+            camera=self.task.annotation.camera,
+            frames=frames,
+            state=None if motion is None else motion.state,
+            action=None if motion is None else motion.action,
+            state_names=labels.state_names,
+            action_names=labels.action_names,
+            fps=labels.fps,
+            task=self.task.placement.task or labels.task,
+            robot_type=labels.robot_type,
+        )
+        others = {}
+        for camera in self.wrists if motion is not None else ():
+            real = read_frames(self.task.annotation.dataset, labels.index, camera)
+            others[camera] = real[source_frames(motion, labels.length)]
+        return Candidate(episode, masks, plan.placement, motion, self.provenance(numbered), others)
+
+    def provenance(self, numbered: NumberedPlan) -> Provenance:
+        """Where the episode of a plan comes from; known before it is made."""
+        plan, config = numbered.plan, self.task.config
+        notes = [f"masks={config.masks}", f"renderer={config.renderer}"]
+        if plan.motion is not None:
+            kept, length = int(plan.motion.verbatim.sum()), len(plan.motion.verbatim)
+            notes.append(f"frames that are the source's own: {kept} of {length}")
+        if self.wrists:
+            notes.append(
+                f"{', '.join(self.wrists)}: the source's frames at the planned pace; where the way to the object is "
+                "re-planned they show the source's way"
+            )
+        return Provenance(
+            source_dataset=self.task.annotation.dataset.name,
+            source_episode=plan.source_episode,
+            camera=self.task.annotation.camera,
+            placement_kind=plan.placement.kind,
+            shift_px=plan.placement.shift_px,
+            shift_m=plan.placement.shift_m,
+            seed=numbered.seed,
+            weights=self.task.networks.hashes,
+            notes=tuple(notes),
+        )
+
+
+def source_frames(motion: Motion, length: int) -> Int[Tensor, " t"]:
+    """The source frame nearest to each output frame's source time."""
+    return motion.source_time.round().long().clamp(0, length - 1)
+
+
+def number_plans(plans: tuple[Plan, ...], seed: int) -> list[NumberedPlan]:
+    """Plans with a seed each that depends on the run's seed, the source episode and the place among its plans."""
+    counts: dict[int, int] = {}
+    numbered = []
+    for plan in plans:
+        number = counts.get(plan.source_episode, 0)
+        counts[plan.source_episode] = number + 1
+        digest = hashlib.sha256(f"{seed}/{plan.source_episode}/{number}".encode()).digest()
+        numbered.append(NumberedPlan(plan, number, int(np.frombuffer(digest[:4], np.uint32)[0]) & 0x3FFFFFFF))
+    return numbered

@@ -1,0 +1,54 @@
+"""Small videos for a person to look at: the source, the new episode and its masks side by side, as mp4 files."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from m2iv_robot.data.lerobot_io import VideoSlice, decode_slice
+from m2iv_robot.errors import WriteError
+from m2iv_robot.report import overlay
+from m2iv_robot.report.pictures import video_uri
+from m2iv_robot.types import Candidate
+
+GAP_PX = 4
+
+
+def film_path(folder: Path, key: str) -> Path:
+    """Where the film of an episode is; `key` is its `episode_key`."""
+    return folder / "videos" / f"{hashlib.sha256(key.encode()).hexdigest()[:12]}.mp4"
+
+
+def side_by_side(source: UInt8[Tensor, "t 3 h w"], candidate: Candidate) -> UInt8[Tensor, "t 3 h w2"]:
+    """The source at the same moments, the new episode, and its masks drawn over it."""
+    frames = candidate.episode.frames
+    gap = torch.full((*frames.shape[:3], GAP_PX), 255, dtype=torch.uint8)
+    return torch.cat([source, gap, frames, gap, overlay(frames, candidate.masks)], dim=-1)
+
+
+def save_film(path: Path, frames: UInt8[Tensor, "t 3 h w"], fps: float) -> Path:
+    """Write frames as H.264 in mp4, which every browser plays.
+
+    Raises:
+        WriteError: it cannot be written there.
+    """
+    encoded = video_uri(frames, fps).partition(",")[2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(encoded))
+    except OSError as error:
+        raise WriteError(f"{path}: the video cannot be written ({error.strerror}); give a writable folder") from error
+    return path
+
+
+def load_film(path: Path, length: int, fps: float) -> UInt8[Tensor, "t 3 h w"]:
+    """The frames of a film that `save_film` wrote.
+
+    Raises:
+        DatasetError: it is missing or damaged.
+    """
+    pixels = decode_slice(VideoSlice(path, 0.0, length / fps), length, fps)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)

@@ -1,0 +1,99 @@
+"""Everything real that the new episodes of one camera pose are made from, read once."""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+
+from m2iv_robot.augment.handles import Footage
+from m2iv_robot.augment.records import AugmentTask
+from m2iv_robot.camera import check_fixed
+from m2iv_robot.data.lerobot_io import read_episode, read_frames
+from m2iv_robot.errors import CameraError
+from m2iv_robot.generation import SourceScene
+from m2iv_robot.kinematics import Kinematics
+from m2iv_robot.plan import PlannedScene, PlanTask
+from m2iv_robot.plan.scenes import read_source
+from m2iv_robot.quality import SourceContext
+from m2iv_robot.retarget import RobotModel
+from m2iv_robot.types import Episode, MaskTrajectory
+
+REMEMBERED = 3  # source episodes whose footage is kept in memory
+
+
+class Library:
+    """Footage and context of source episodes, read when first asked for."""
+
+    def __init__(
+        self, task: AugmentTask, plans: PlanTask, kinematics: Kinematics, robots: dict[str, RobotModel]
+    ) -> None:
+        """`robots` by the name of the scene."""
+        self.task, self.plans, self.kinematics, self.robots = task, plans, kinematics, robots
+        self._footage: OrderedDict[int, Footage] = OrderedDict()
+
+    def footage(self, index: int, scene: PlannedScene) -> Footage:
+        """The frames of episode `index` first, then those of others that the same camera pose saw."""
+        if index not in self._footage:
+            others = [member for member in scene.episodes if member != index]
+            near = sorted(others, key=lambda member: (abs(member - index), member))
+            self._footage[index] = self._read(index, near[: self.task.config.footage_episodes - 1], scene)
+            while len(self._footage) > REMEMBERED:
+                self._footage.popitem(last=False)
+        self._footage.move_to_end(index)
+        return self._footage[index]
+
+    def _read(self, index: int, others: list[int], scene: PlannedScene) -> Footage:
+        members = [index, *others]
+        sources = [read_source(self.plans, self.kinematics, member) for member in members]
+        frames = [self.frames(member) for member in members]
+        masks = MaskTrajectory(
+            *(torch.cat([getattr(one.masks, part) for one in sources]) for part in ("actor", "object", "confidence"))
+        )
+        states = [source.labels.state for source in sources]
+        known = [state for state in states if state is not None]
+        return Footage(
+            scene=SourceScene(torch.cat(frames), masks, scene.plate),
+            source=sources[0],
+            states=torch.cat(known) if len(known) == len(states) else None,
+            episode=np.concatenate([np.full(source.labels.length, place) for place, source in enumerate(sources)]),
+        )
+
+    def frames(self, index: int) -> torch.Tensor:
+        """The frames of an episode seen by the camera that is generated."""
+        for footage in self._footage.values():
+            if footage.source.labels.index == index:
+                return footage.scene.frames[: footage.source.labels.length]
+        return read_frames(self.plans.dataset, index, self.plans.camera)
+
+    def context(self, footage: Footage, scene: PlannedScene) -> SourceContext:
+        """What the quality gate knows of a source episode."""
+        source = footage.source
+        return SourceContext(
+            episode=self.episode(footage),
+            masks=source.masks,
+            plate=scene.plate,
+            phases=source.phases,
+            robot=self.robots.get(scene.name),
+            camera=scene.camera,
+        )
+
+    def episode(self, footage: Footage) -> Episode:
+        """The source episode with its frames."""
+        labels, frames = footage.source.labels, footage.scene.frames[: footage.source.labels.length]
+        return Episode(
+            labels.dataset, labels.index, self.plans.camera, frames, labels.state, labels.action,
+            labels.state_names, labels.action_names, labels.fps, labels.task, labels.robot_type, labels.extra,
+        )  # fmt: skip
+
+
+def wrist_cameras(task: AugmentTask) -> tuple[str, ...]:
+    """The other cameras that move with the arm, told by the pixels of the first episode."""
+    dataset, found = task.annotation.dataset, []
+    for camera in dataset.cameras:
+        if camera == task.annotation.camera:
+            continue
+        try:
+            check_fixed(read_episode(dataset, 0, camera), task.annotation.camera_check)
+        except CameraError:
+            found.append(camera)
+    return tuple(found)

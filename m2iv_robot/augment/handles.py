@@ -1,0 +1,127 @@
+"""How a planned motion moves arm and object in the picture: points of both in real frames, and where they are to be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from m2iv_robot.augment.matching import arm_distance, steady_match
+from m2iv_robot.camera import CameraFit
+from m2iv_robot.generation import SourceScene
+from m2iv_robot.generation.layers import PictureMotion, clean_rest_frame
+from m2iv_robot.kinematics import JointKinematics, Kinematics
+from m2iv_robot.masks import centroid
+from m2iv_robot.plan import Plan
+from m2iv_robot.plan.scenes import SETTLE_S, SourceEpisode
+from m2iv_robot.types import EpisodePhases
+
+AROUND_M = 0.03  # from the middle of a link to the points that tell how it turns
+HAND_M = 0.08  # the hand is rigid so far behind its tip
+ROOT_SHARE = 1.0  # of the arm's visible length: how far beyond the picture's border its root is taken to be
+FARTHEST_SHARE = 3.0  # of the picture's width: points farther outside say nothing
+SETTLE_PICTURE_S = 0.5  # in which the object passes from resting to held
+
+
+@dataclass(frozen=True)
+class Footage:
+    """All real frames that an arm may come from: the source episode's first, then others of the same camera pose."""
+
+    scene: SourceScene
+    source: SourceEpisode  # the episode that is varied; its masks are the scene's first
+    states: Float[Tensor, "n s"] | None  # None where the dataset has none
+    episode: Int[np.ndarray, " n"]
+
+
+def picture_motion(
+    plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit, pick: int
+) -> tuple[PictureMotion, Float[np.ndarray, " t"]]:
+    """What `generation.layers` needs to know of a plan, and how far the arm has to be bent in each frame (px)."""
+    motion, placement, source = plan.motion, plan.placement, footage.source
+    own = np.clip(np.round(motion.source_time.numpy()), 0, source.labels.length - 1).astype(np.int64)
+    real = projected(camera, arm_points_m(kinematics, footage.states, camera))
+    planned = projected(camera, arm_points_m(kinematics, motion.state, camera))
+    openings = kinematics.gripper_opening(motion.state), kinematics.gripper_opening(footage.states)
+    distance = arm_distance(planned, real, openings)
+    actor_frame = steady_match(distance, footage.episode, footage.scene.masks.actor.flatten(1).any(1).numpy())
+    handles, goals = [], []
+    for at, target in zip(actor_frame, planned, strict=True):
+        near = np.isfinite(real[at]).all(1) & np.isfinite(target).all(1)
+        root = None
+        if not isinstance(kinematics, JointKinematics):
+            root = root_of(footage.scene.masks.actor[at], real[at][near])
+        extra = np.empty((0, 2)) if root is None else root
+        handles.append(np.concatenate([real[at][near], extra]))
+        goals.append(np.concatenate([target[near], extra]))
+    rest = source.start if placement.kind == "start" else source.goal
+    held_m = placed(source.poses, camera.tool_offset_m[None])[own, 0]
+    planned_m = placed(kinematics.forward(motion.state), camera.tool_offset_m[None])[:, 0]
+    lens = camera.camera
+    picture = PictureMotion(
+        shown=~motion.verbatim.numpy(),
+        source_frame=own,
+        actor_frame=actor_frame,
+        handles_px=tuple(handles),
+        goals_px=tuple(goals),
+        object_px=lens.project(held_m),
+        object_goal_px=lens.project(planned_m),
+        object_scale=lens.px_per_m(planned_m) / lens.px_per_m(held_m),
+        held=(motion.grasp_frame, motion.release_frame),
+        moved=placement.kind,
+        shift_px=placement.shift_px,
+        scale=placement.scale,
+        rest=rest,
+        rest_frame=clean_rest_frame(source.masks, rest, *rest_span(source, placement.kind, pick)),
+        settle_frames=max(2, round(SETTLE_PICTURE_S * source.labels.fps)),
+    )
+    return picture, distance[np.arange(len(own)), actor_frame]
+
+
+def projected(camera: CameraFit, points_m: Float[np.ndarray, "t k 3"]) -> Float[np.ndarray, "t k 2"]:
+    """Pixels of points; NaN for those behind the camera or far outside the picture."""
+    pixels = camera.camera.project(points_m.reshape(-1, 3)).reshape(*points_m.shape[:2], 2)
+    far = np.abs(np.nan_to_num(pixels, nan=np.inf)).max(-1) > FARTHEST_SHARE * camera.camera.width
+    return np.where(far[..., None], np.nan, pixels)
+
+
+def rest_span(source: SourceEpisode, kind: str, pick: int) -> tuple[int, int]:
+    """Source frames [first, last) in which the object rests where a `kind` placement moves it from."""
+    phases, fps = source.phases, source.labels.fps
+    phase: EpisodePhases = phases[min(pick, len(phases) - 1)]
+    if kind == "start":
+        return (phases[pick - 1].release if 0 < pick < len(phases) else 0), max(phase.grasp - 1, 1)
+    last = phases[pick + 1].grasp if pick + 1 < len(phases) else source.labels.length
+    return min(phase.release + round(SETTLE_S * fps), last - 1), last
+
+
+def arm_points_m(kinematics: Kinematics, states: Float[Tensor, "t s"], camera: CameraFit) -> Float[np.ndarray, "t k 3"]:
+    """Points fixed to the arm's links (base frame): of all links where joints are known, else of the hand alone."""
+    tool = kinematics.forward(states)
+    tip = np.asarray(camera.tip_offset_m)
+    backwards = -tip / np.linalg.norm(tip) if np.linalg.norm(tip) > 1e-3 else np.array([0.0, 0.0, -1.0])
+    sides = AROUND_M * np.concatenate([np.eye(3), -np.eye(3)])
+    behind = [tip + HAND_M * backwards + sides, tip + 2 * HAND_M * backwards[None]]
+    points = [placed(tool, np.concatenate([tip + sides, tip[None], *behind]))]
+    if isinstance(kinematics, JointKinematics):
+        joints = kinematics.joint_poses(states)
+        corners = np.concatenate([sides, np.zeros((1, 3))])
+        points = [placed(tool, np.concatenate([tip + sides, tip[None]]))]
+        points += [placed(joints[:, joint], corners) for joint in range(joints.shape[1])]
+    return np.concatenate(points, axis=1)
+
+
+def placed(poses: Float[np.ndarray, "t 4 4"], points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "t k 3"]:
+    """Points of a frame, in the base frame, for each pose."""
+    return np.einsum("tij,kj->tki", poses[:, :3, :3], points) + poses[:, None, :3, 3]
+
+
+def root_of(actor: Bool[Tensor, "h w"], hand_px: Float[np.ndarray, "k 2"]) -> Float[np.ndarray, "1 2"] | None:
+    """A point beyond the border where the arm enters the picture; None where it does not touch the border."""
+    border = torch.zeros_like(actor)
+    border[[0, -1]], border[:, [0, -1]] = True, True
+    entry = actor & border
+    if not bool(entry.any()) or not len(hand_px):
+        return None
+    enters = centroid(entry).numpy().astype(np.float64)
+    return (enters + ROOT_SHARE * (enters - hand_px[0]))[None]

@@ -1,0 +1,252 @@
+"""A recording taken apart into scene, shadows, object and actor, and put together again with all of them moved.
+
+No network: the planned motion says how actor and object move in the picture, real pixels do the rest. What comes out is
+the cut-and-paste video, and with a network its masks, its exemplar and the background around what it draws.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from m2iv_robot.background import exposure_gains
+from m2iv_robot.exemplar import Exemplar
+from m2iv_robot.generation.deformation import bend_field, pull, scale_field
+from m2iv_robot.generation.records import SourceScene
+from m2iv_robot.masks import centroid, largest_component
+from m2iv_robot.types import MaskTrajectory
+
+EDGE_PX = 0.8  # standard deviation of the soft edge of what is pasted
+HOLE_PX = 3  # how far beyond the masks the source's own actor and object are taken out
+CHANGED_LEVELS = 14.0  # of 255: a pixel that differs so much from the scene is not the scene
+REACH_SHARE = 0.25  # of the width: how far from the masks shadows and missed pixels are looked for
+SHADOW_LEVELS = 8.0  # added before brightnesses are divided, so that dark pixels do not shout
+LEAST_SHADOW = 0.04  # darkening that counts
+DARKEST_SHADOW = 0.35
+
+
+@dataclass(frozen=True)
+class PictureMotion:
+    """How actor and object move in the picture, for every output frame.
+
+    The actor comes from any real frame that shows it much as wanted, bent so that points of it lie where the plan has
+    them. The object rests, moved by `shift_px` and scaled by `scale` from where it rests in the source, until it is
+    held; then it comes from the source's own frame and keeps its place in the hand.
+    """
+
+    shown: Bool[np.ndarray, " t"]  # False: the source's own frame and masks, as they are
+    source_frame: Int[np.ndarray, " t"]  # the real frame whose scene and held object are shown
+    actor_frame: Int[np.ndarray, " t"]  # the real frame whose actor is shown
+    handles_px: tuple[Float[np.ndarray, "_ 2"], ...]  # points of the arm in that frame, one array per output frame
+    goals_px: tuple[Float[np.ndarray, "_ 2"], ...]  # where the plan has them
+    object_px: Float[np.ndarray, "t 2"]  # centre of the held object in the source frame
+    object_goal_px: Float[np.ndarray, "t 2"]  # where the plan has it
+    object_scale: Float[np.ndarray, " t"]  # how much larger it appears there
+    held: tuple[int, int]  # output frames [grasp, release)
+    moved: str  # "start" or "goal": which rest is elsewhere
+    shift_px: tuple[float, float]
+    scale: float
+    rest: Bool[Tensor, "h w"]  # outline of the object at that rest in the source
+    rest_frame: int  # source frame that shows it best
+    settle_frames: int  # over which the resting place passes into the held one
+
+
+@dataclass(frozen=True)
+class MovedVideo:
+    """The recording with actor and object moved."""
+
+    frames: UInt8[Tensor, "t 3 h w"]  # scene, shadows, object and actor
+    background: UInt8[Tensor, "t 3 h w"]  # scene and shadows
+    masks: MaskTrajectory
+    exemplar: Exemplar
+
+
+def clean_rest_frame(masks: MaskTrajectory, rest: Bool[Tensor, "h w"], first: int, last: int) -> int:
+    """The frame in [first, last) in which the object at rest is seen whole and the actor is far away."""
+    span = slice(first, max(last, first + 1))
+    same = (masks.object[span] & rest).flatten(1).sum(1).float() / max(int(rest.sum()), 1)
+    spare = (masks.object[span] & ~rest).flatten(1).sum(1).float() / max(int(rest.sum()), 1)
+    outside = cv2.distanceTransform((~rest).numpy().astype(np.uint8), cv2.DIST_L2, 3)
+    away = torch.tensor(
+        [float(outside[actor.numpy()].min()) if bool(actor.any()) else outside.max() for actor in masks.actor[span]]
+    )
+    score = same - spare + 0.5 * (away / (0.1 * rest.shape[1])).clamp(max=1)
+    return first + int(score.argmax())
+
+
+def move_recording(scene: SourceScene, motion: PictureMotion) -> MovedVideo:
+    """All output frames, actor and object moved as `motion` says."""
+    studio = _Studio(scene, motion)
+    shots = [studio.shoot(frame) for frame in range(len(motion.source_frame))]
+    actor = torch.from_numpy(np.stack([shot.actor for shot in shots]))
+    object_ = torch.from_numpy(np.stack([shot.object for shot in shots])) & ~actor
+    masks = MaskTrajectory(actor, object_, torch.ones(len(shots)))
+    frames = _stacked([shot.frame for shot in shots])
+    chosen = torch.from_numpy(motion.source_frame)
+    exemplar = Exemplar(frames, actor | object_, torch.from_numpy(motion.actor_frame), chosen)
+    return MovedVideo(frames, _stacked([shot.background for shot in shots]), masks, exemplar)
+
+
+def _stacked(pictures: list[np.ndarray]) -> UInt8[Tensor, "t 3 h w"]:
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
+
+
+@dataclass(frozen=True)
+class _Shot:
+    frame: np.ndarray
+    background: np.ndarray
+    actor: np.ndarray
+    object: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Something cut out: its colours, how much of each pixel it covers, how much light it leaves around it."""
+
+    colours: Float[np.ndarray, "h w 3"]
+    cover: Float[np.ndarray, "h w"]
+    light: Float[np.ndarray, "h w"]
+
+    def through(self, field: Float[np.ndarray, "h w 2"]) -> "_Layer":
+        """The layer moved."""
+        return _Layer(pull(self.colours, field), pull(self.cover, field), pull(self.light, field))
+
+
+class _Studio:
+    """What the output frames share."""
+
+    def __init__(self, scene: SourceScene, motion: PictureMotion) -> None:
+        self.scene, self.motion = scene, motion
+        self.height, self.width = scene.plate.image.shape[-2:]
+        hidden = scene.masks.actor | scene.masks.object
+        gains = exposure_gains(scene.frames, scene.plate.image, hidden).numpy()
+        self.plate = scene.plate.image.permute(1, 2, 0).numpy().astype(np.float32)
+        self.gains = 1.0 / gains  # from the plate's exposure to each frame's
+        self.centre = tuple(centroid(motion.rest).tolist())
+        self.resting = self._resting_layer()
+
+    def plate_at(self, frame: int) -> Float[np.ndarray, "h w 3"]:
+        """The scene at a frame's exposure."""
+        return np.clip(self.plate * self.gains[frame], 0, 255)
+
+    def picture(self, frame: int) -> Float[np.ndarray, "h w 3"]:
+        """A real frame."""
+        return self.scene.frames[frame].permute(1, 2, 0).numpy().astype(np.float32)
+
+    def _resting_layer(self) -> _Layer:
+        """The object at its rest, alone, moved to its new place."""
+        at = self.motion.rest_frame
+        visible = largest_component(self.motion.rest & ~self.scene.masks.actor[at]).numpy()
+        light = shadow(self.picture(at), self.plate_at(at), visible, self.scene.masks.actor[at].numpy())
+        layer = _Layer(self.picture(at), soft(visible), light)
+        return layer.through(scale_field(self.centre, self.motion.shift_px, self.motion.scale, self.height, self.width))
+
+    def shoot(self, frame: int) -> _Shot:
+        """One output frame."""
+        motion = self.motion
+        at = int(motion.source_frame[frame])
+        if not motion.shown[frame]:
+            real = self.scene.frames[at].permute(1, 2, 0).numpy()
+            return _Shot(real, real, self.scene.masks.actor[at].numpy(), self.scene.masks.object[at].numpy())
+        picture, plate = self.picture(at), self.plate_at(at)
+        covered = (self.scene.masks.actor[at] | self.scene.masks.object[at]).numpy()
+        background = self.emptied(picture, plate, covered)
+        arm = self._actor_layer(frame, self.gains[at])
+        thing = self._object_layer(frame, picture)
+        lit = background * np.minimum(arm.light, thing.light)[..., None]
+        drawn = lit
+        for layer in (thing, arm):
+            drawn = drawn + layer.cover[..., None] * (layer.colours - drawn)
+        to_bytes = (np.clip(np.round(values), 0, 255).astype(np.uint8) for values in (drawn, lit))
+        return _Shot(*to_bytes, arm.cover > 0.5, thing.cover > 0.5)
+
+    def _actor_layer(self, frame: int, gain: Float[np.ndarray, " 3"]) -> _Layer:
+        """The actor, bent; `gain` is the exposure that it is brought to."""
+        motion = self.motion
+        at = int(motion.actor_frame[frame])
+        actor, thing = (getattr(self.scene.masks, part)[at].numpy() for part in ("actor", "object"))
+        picture = self.picture(at)
+        layer = _Layer(picture * (gain / self.gains[at]), soft(actor), shadow(picture, self.plate_at(at), actor, thing))
+        return layer.through(bend_field(motion.handles_px[frame], motion.goals_px[frame], self.height, self.width))
+
+    def _object_layer(self, frame: int, picture: Float[np.ndarray, "h w 3"]) -> _Layer:
+        """The object at rest with its shadow, or held (its shadow is then part of the arm's)."""
+        motion, (grasp, release) = self.motion, self.motion.held
+        at = int(motion.source_frame[frame])
+        if frame < grasp if motion.moved == "start" else frame >= release:
+            return self.resting
+        thing = self.scene.masks.object[at].numpy()
+        layer = _Layer(picture, soft(thing), np.ones(thing.shape, np.float32))
+        if not grasp <= frame < release:
+            return layer
+        here = motion.object_px[frame]
+        shift = motion.object_goal_px[frame] - here + self._offset(frame)
+        return layer.through(scale_field(here, shift, float(motion.object_scale[frame]), self.height, self.width))
+
+    def _offset(self, frame: int) -> Float[np.ndarray, " 2"]:
+        """How far the held object is from where it rests, at grasp or release; passes away from there (output px)."""
+        motion, (grasp, release) = self.motion, self.motion.held
+        event = grasp if motion.moved == "start" else release - 1
+        away = abs(frame - event) / max(1, motion.settle_frames)
+        if away >= 1:
+            return np.zeros(2)
+        carried = (np.asarray(self.centre) - motion.object_px[event]) * motion.object_scale[event]
+        carried = carried + motion.object_goal_px[event]
+        return (np.asarray(self.centre) + motion.shift_px - carried) * (0.5 + 0.5 * np.cos(np.pi * away))
+
+    def emptied(
+        self, picture: Float[np.ndarray, "h w 3"], plate: Float[np.ndarray, "h w 3"], covered: Bool[np.ndarray, "h w"]
+    ) -> Float[np.ndarray, "h w 3"]:
+        """A real frame with actor, object and their shadows replaced by the scene."""
+        hole = soft(changed_around(picture, plate, covered), 2 * EDGE_PX)[..., None]
+        return picture + hole * (plate - picture)
+
+
+def soft(mask: Bool[np.ndarray, "h w"], sigma_px: float = EDGE_PX) -> Float[np.ndarray, "h w"]:
+    """The mask with a soft edge."""
+    return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma_px)
+
+
+def grown(mask: Bool[np.ndarray, "h w"], radius_px: int) -> Bool[np.ndarray, "h w"]:
+    """The mask and all within a radius of it."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
+    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+
+
+def changed_around(
+    picture: Float[np.ndarray, "h w 3"], plate: Float[np.ndarray, "h w 3"], covered: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The covered pixels, and what joins them and differs from the scene: shadows, and pixels that the masks missed."""
+    if not covered.any():
+        return covered
+    difference = np.abs(cv2.GaussianBlur(picture - plate, (0, 0), 1.5)).max(-1)
+    return grown(joined_to(covered, difference > CHANGED_LEVELS), 1)
+
+
+def joined_to(mask: Bool[np.ndarray, "h w"], candidates: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The mask, slightly grown, and the candidates within reach that hang together with it."""
+    near, reach = grown(mask, HOLE_PX), grown(mask, round(REACH_SHARE * mask.shape[1]))
+    either = (candidates & reach) | near
+    _count, labels = cv2.connectedComponents(either.astype(np.uint8), connectivity=8)
+    return either & np.isin(labels, np.unique(labels[near]))
+
+
+def shadow(
+    picture: Float[np.ndarray, "h w 3"],
+    plate: Float[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    other: Bool[np.ndarray, "h w"],
+) -> Float[np.ndarray, "h w"]:
+    """The share of the scene's light that is left around a mask; 1 where it throws no shadow, or `other` stands."""
+    if not mask.any():
+        return np.ones(mask.shape, np.float32)
+    grey, bare = (cv2.GaussianBlur(image.mean(-1), (0, 0), 1.5) + SHADOW_LEVELS for image in (picture, plate))
+    hidden = grown(mask | other, 2)
+    ratio = np.where(hidden, 1.0, np.clip(grey / bare, DARKEST_SHADOW, 1.0)).astype(np.float32)
+    weight = soft(~hidden, 4.0) + 1e-4  # under the masks the shadow goes on as beside them
+    ratio = np.where(hidden, cv2.GaussianBlur(ratio * ~hidden, (0, 0), 4.0) / weight, ratio)
+    dark = (1 - np.clip(ratio, DARKEST_SHADOW, 1)).astype(np.float32)
+    return 1 - dark * soft(joined_to(mask, dark > LEAST_SHADOW), 2 * EDGE_PX)
