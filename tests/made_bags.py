@@ -171,11 +171,13 @@ def ur5e_messages(made: UR5eBag) -> list[tuple[str, str, int, object]]:
 
 def write_bag(path: Path, messages, storage="mcap") -> Path:
     """Write messages (topic, type, arrival in ns, message) as a bag."""
-    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     store = typestore()
-    plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
-    with Writer(path, version=9, storage_plugin=plugin) as writer:
+    made = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP if storage == "mcap" else StoragePlugin.SQLITE3)
+    if storage == "sqlite3 zstd":
+        made.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    with made as writer:
         connections = {}
         for topic, kind, arrived_ns, message in messages:
             if topic not in connections:

@@ -18,6 +18,12 @@ import m2iv_robot
 ROOT = Path(__file__).parent.parent
 LEFT_OUT = (".*", "build", "install", "log", "outputs", "*.egg-info", "__pycache__", "tests")
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SHARED = {  # folder in the package's share -> its files here
+    "launch": list((ROOT / "ros_nodes/launch").glob("*.launch.py")),
+    "config": list((ROOT / "configs/ros").glob("*.yaml")),
+    "contracts": list((ROOT / "configs/ros/contracts").glob("*.yaml")),
+    "rviz": list((ROOT / "configs/ros").glob("*.rviz")),
+}
 SEARCH_PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 DATA_SUFFIXES = {".yaml", ".urdf", ".j2", ".json", ".safetensors", ".parquet", ".mp4"}
 
@@ -76,6 +82,11 @@ def test_colcon_builds_the_repository_and_registers_the_package(sources, tmp_pat
     installed = colcon_build(sources, tmp_path, *options)
     assert (installed / "share/ament_index/resource_index/packages/m2iv_robot").exists()
     assert (installed / "share/m2iv_robot/package.xml").exists()
+    for node in ("recorder_node", "augmenter_node"):
+        assert os.access(installed / "lib/m2iv_robot" / node, os.X_OK)
+    for folder, suffix in (("launch", ".launch.py"), ("config", ".yaml"), ("contracts", ".yaml"), ("rviz", ".rviz")):
+        shared = {path.name for path in (installed / "share/m2iv_robot" / folder).iterdir()}
+        assert shared and shared == {path.name for path in SHARED[folder] if path.name.endswith(suffix)}
     program = installed / "lib/m2iv_robot/m2iv"
     assert os.access(program, os.X_OK)
     said = run(

@@ -108,6 +108,8 @@ class Recorder:
         """
         if self._active:
             raise RecordingError("an episode is being recorded; stop or discard it first")
+        if now_ns <= 0:
+            raise RecordingError("there is no time yet: use_sim_time is set, and nobody publishes /clock")
         self._check_streams(now_ns)
         self._active, self._lost = True, 0
         self._queue.put((self._begin, (task, time.time_ns())))

@@ -40,14 +40,9 @@ class Saver:
         self._lock = threading.Lock()
         self._waiting: list[str] = [str(folder) for folder in finished_spools(root)]
         self._current = ""
-        command = [sys.executable, "-m", "m2iv_robot.recording.saver", str(root), codec]
-        # in a session of its own: Ctrl-C at the recorder's terminal must not end it in the middle of an episode
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
-        )
-        self._thread = threading.Thread(target=self._listen, name="saver", daemon=True)
-        self._thread.start()
+        self._command = [sys.executable, "-m", "m2iv_robot.recording.saver", str(root), codec]
         with self._lock:
+            self._start()
             self._next()
 
     @property
@@ -88,8 +83,18 @@ class Saver:
         self._process.stdout.close()
         return True
 
+    def _start(self) -> None:
+        # in a session of its own: Ctrl-C at the recorder's terminal must not end it in the middle of an episode
+        self._process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True
+        )
+        self._thread = threading.Thread(target=self._listen, args=(self._process,), name="saver", daemon=True)
+        self._thread.start()
+
     def _next(self) -> None:
         if self._waiting and not self._current:
+            if self._process.poll() is not None:
+                self._start()
             self._current = self._waiting.pop(0)
             self._send(self._current)
 
@@ -98,8 +103,8 @@ class Saver:
             self._process.stdin.write(folder + "\n")
             self._process.stdin.flush()
 
-    def _listen(self) -> None:
-        for line in self._process.stdout:
+    def _listen(self, process: subprocess.Popen) -> None:
+        for line in process.stdout:
             saved = SavedEpisode(**json.loads(line))
             with self._lock:
                 if saved.folder == self._current:
@@ -109,8 +114,7 @@ class Saver:
         with self._lock:
             lost, self._current = self._current, ""
         if lost:
-            status = self._process.wait()
-            error = f"the writing process ended with status {status}; the episode is kept in {lost}"
+            error = f"the writing process ended with status {process.wait()}; the episode is kept in {lost}"
             self._on_saved(SavedEpisode(lost, -1, "", error))
 
 

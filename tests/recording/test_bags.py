@@ -106,7 +106,7 @@ def test_lerobot_reads_the_dataset(dataset):
     assert tuple(read[7][FRONT].shape) == (3, 64, 96)
 
 
-@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3", "sqlite3 zstd"])
 def test_storage_and_order_of_arrival_do_not_change_the_episode(contract, messages, tmp_path, storage):
     late = UR5eBag(late_s={"/joint_states": 0.11, "/wrist_camera/color/image_raw/compressed": 0.2})
     bag = write_bag(tmp_path / "bag", ur5e_messages(late), storage)
