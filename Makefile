@@ -29,12 +29,13 @@ REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d '
 INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
 INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
-.PHONY: help demo test test-jazzy test-ros lint format benchmark weights picture osmesa clean
+.PHONY: help demo test test-jazzy test-ros soak lint format benchmark weights picture osmesa clean
 
 help:
 	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
 	@echo "make test        ruff, import contracts and all tests"
 	@echo "make test-jazzy  the tests of the ROS nodes with ROS 2 Jazzy, in an environment of its own"
+	@echo "make soak        ten minutes of requests against the ROS node; MINUTES=1"
 	@echo "make format      put the code in shape"
 	@echo "make benchmark   every benchmark, one after the other: outputs/benchmarks"
 	@echo "make weights     train the segmenter on data in M2IV_DATA and on simulation: outputs/training"
@@ -53,6 +54,11 @@ test-jazzy:
 
 test-ros: $(INSTALLED_TO_TEST)
 	$(BIN)/python -m pytest tests/ros_nodes tests/recording tests/requests
+
+# Ten minutes of requests, cancels and lifecycle cycles against the augmenter beside a camera
+MINUTES ?= 10
+soak: $(INSTALLED_TO_TEST)
+	$(BIN)/python tests/soak.py $(MINUTES)
 
 lint: $(INSTALLED_TO_TEST)
 	$(BIN)/ruff check .

@@ -1,0 +1,127 @@
+"""`python tests/soak.py MINUTES`: requests, cancels and lifecycle cycles against a running augmenter beside a camera.
+
+Prints what it saw, and ends with 1 where a request was lost, the node died, memory grew by 2 % or more after the first
+third, the camera came slower than 25 Hz while an episode was made, or Ctrl-C did not end the node cleanly.
+"""
+
+import json
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from augmenter_client import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, SAMPLE, AugmenterClient
+from ros_processes import Client, Processes, interrupt, node_parameters, wait_until
+
+LEAST_CAMERA_HZ, MOST_GROWTH = 25.0, 0.02
+LIFECYCLE_EVERY, RELOAD_EVERY = 6, 20  # requests
+PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MB
+
+
+class Soak:
+    """One run against one node."""
+
+    def __init__(self, augmenter: AugmenterClient, pid: int, seed: int) -> None:
+        self.augmenter = augmenter
+        self.pid = pid
+        self.random = random.Random(seed)
+        self.outcomes: dict[str, int] = {}
+        self.lost: list[str] = []
+        self.camera_hz: list[float] = []
+        self.memory: list[tuple[float, float]] = []  # of the node and of the generator
+
+    def run(self, seconds: float) -> None:
+        """Requests until the time is over."""
+        end, number = time.monotonic() + seconds, 0
+        while time.monotonic() < end:
+            number += 1
+            self.request(cancel_after_s=self.random.choice([0.0, 0.3, 2.0, None]))
+            if number % RELOAD_EVERY == 0:
+                self.cycle(DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE)
+            elif number % LIFECYCLE_EVERY == 0:
+                self.cycle(DEACTIVATE, ACTIVATE)
+
+    def request(self, cancel_after_s: float | None) -> None:
+        """One request to its end, cancelled after a while where a time is given."""
+        self.augmenter.set(seed=self.random.randrange(2**31))
+        answer = self.augmenter.call("augment")
+        assert answer.success, answer.message
+        if cancel_after_s is not None:
+            time.sleep(cancel_after_s)
+            self.augmenter.call("cancel")
+        wait_until(lambda: self.watch(answer.message) in ("done", "cancelled", "failed"), 300, answer.message)
+        state = self.watch(answer.message)
+        self.outcomes[state] = self.outcomes.get(state, 0) + 1
+        if state == "failed" or (state != "done" and cancel_after_s is None):
+            self.lost.append(self.augmenter.status(answer.message))
+
+    def watch(self, request: str) -> str:
+        """The state of a request; on the way the camera's rate and the memory are noted."""
+        if self.augmenter.status("running"):
+            self.camera_hz.append(float(self.augmenter.status("camera Hz") or 0))
+            self.memory.append((memory_mb(self.pid), float(self.augmenter.status("generator memory MB") or 0)))
+        time.sleep(0.2)
+        return self.augmenter.status(request).split(";")[0]
+
+    def cycle(self, *transitions: int) -> None:
+        """Walk through lifecycle states."""
+        for transition in transitions:
+            assert self.augmenter.change(transition), f"transition {transition} failed"
+
+    def figures(self) -> dict:
+        """What was seen."""
+        third = len(self.memory) // 3
+        growth = [0.0, 0.0]
+        if third:
+            before, after = self.memory[third : 2 * third], self.memory[2 * third :]
+            for part in range(2):
+                was, is_now = (statistics.median(entry[part] for entry in span) for span in (before, after))
+                growth[part] = is_now / was - 1 if was else 0.0
+        rates = sorted(self.camera_hz) or [0.0]
+        return {
+            "requests": self.outcomes,
+            "lost": self.lost,
+            "camera_hz_median": statistics.median(rates),
+            "camera_hz_tenth": rates[len(rates) // 10],
+            "node_memory_growth": round(growth[0], 4),
+            "generator_memory_growth": round(growth[1], 4),
+        }
+
+
+def main(minutes: str) -> int:
+    """Run and judge."""
+    folder = Path(tempfile.mkdtemp(prefix="m2iv_soak_"))
+    shutil.copytree(SAMPLE, folder / "data" / "cups")
+    (folder / "out").mkdir()
+    domain = 1 + os.getpid() % 100
+    processes, client = Processes(folder, domain), Client(domain)
+    try:
+        processes.start("camera_feed", "/camera/image_raw", "30")
+        places = {"data_root": str(folder / "data"), "output_root": str(folder / "out"), "dataset": "cups"}
+        parameters = node_parameters(**places, segmentation="motion", video="cut_and_paste", gate=False)
+        node = processes.start("ros_nodes.augmenter_node", *parameters, "-r", "image:=/camera/image_raw")
+        soak = Soak(AugmenterClient(client), node.pid, seed=0)
+        soak.cycle(CONFIGURE, ACTIVATE)
+        soak.run(60 * float(minutes))
+        figures = soak.figures() | {"exit_status": interrupt(node)}
+    finally:
+        client.close()
+        processes.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+    good = not figures["lost"] and figures["exit_status"] == 0 and figures["camera_hz_tenth"] >= LEAST_CAMERA_HZ
+    flat = max(figures["node_memory_growth"], figures["generator_memory_growth"]) < MOST_GROWTH
+    return 0 if good and flat else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*(sys.argv[1:] or ["10"])))
