@@ -16,7 +16,9 @@ from m2iv_robot.data.pseudo_labels import PseudoLabelConfig
 from m2iv_robot.data.simulation import SimulationConfig
 from m2iv_robot.data.stores import StoreConfig, build_store
 from m2iv_robot.errors import ConfigError, DatasetError
+from m2iv_robot.models import checkpoint
 from m2iv_robot.models.checkpoint import WEIGHTS_FOLDER, initial_segmenter, start_from
+from m2iv_robot.models.judge import Judge
 from m2iv_robot.models.segmenter import SegmenterConfig
 from m2iv_robot.models.trajectory import TrajectoryConfig, TrajectoryModel
 from m2iv_robot.models.video import VideoConfig, VideoModel
@@ -116,6 +118,8 @@ def run_stage(config: TrainConfig, node: DictConfig) -> None:
     shipped = str(WEIGHTS_FOLDER / f"{config.part}.safetensors")
     initial = {"shipped": shipped, "imagenet": ""}.get(config.initial, config.initial)
     model = start_from(network(stage), initial)
+    if isinstance(model, VideoModel):
+        model.judge = Judge(checkpoint.load_segmenter().encoder)
     logger.info("%s", train(model, samples, collate_clips, settings, Path(config.output)))
 
 

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 
 from m2iv_robot.data.clip_store import Clip, group_of, load_clip
 from m2iv_robot.errors import ConfigError
-from m2iv_robot.exemplar import bend
+from m2iv_robot.exemplar import bend, build_exemplar
 from m2iv_robot.masks import iou
+from m2iv_robot.types import MaskTrajectory
 
 NEAREST_TIPS = 3  # real frames that a guessed actor is drawn from
 
@@ -33,6 +34,7 @@ class ClipConfig:
     recolour: float = 0.5  # share of samples with other exposure and tint
     tip_noise_px: float = 2.0  # spread of the gripper's path
     apart: float = 0.25  # of a clip: how far away the frame is that a guessed actor is bent from
+    near_exemplar: float = 0.5  # share of samples whose exemplar comes from a frame beside the wanted one
     held_out_groups: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -103,12 +105,13 @@ def draw_sample(clip: Clip, config: ClipConfig, generator: np.random.Generator) 
         guess, given = guess_actor(clip, chosen, config, generator)
         path = (seen_path(clip, window) + noise)[chosen]
         return sample | {"gripper_path_px": path, "actor_guess": parts(guess, window), "guess_given": given}
+    exemplar, exemplar_known = draw_exemplar(clip, chosen, config, generator)
     return sample | {
         "frames": images(clip.frames[chosen], window, gains),
         "plate": images(clip.plate[None], window, gains)[0],
         "plate_known": parts(clip.plate_known[None], window)[0],
-        "exemplar": images(clip.exemplar[chosen], window, gains),
-        "exemplar_known": parts(clip.exemplar_known[chosen], window),
+        "exemplar": images(exemplar, window, gains),
+        "exemplar_known": parts(exemplar_known, window),
     }
 
 
@@ -121,6 +124,25 @@ def draw_frames(length: int, config: ClipConfig, generator: np.random.Generator)
     first = int(generator.integers(0, length - stride * (config.frames - 1)))
     chosen = [first + stride * step for step in range(config.frames)]
     return chosen[::-1] if not config.whole and generator.random() < 0.3 else chosen
+
+
+def draw_exemplar(
+    clip: Clip, chosen: list[int], config: ClipConfig, generator: np.random.Generator
+) -> tuple[UInt8[Tensor, "t 3 h w"], Bool[Tensor, "t h w"]]:
+    """The stored exemplar from far away, or one from the next frame but few, as good as a plan's own source frame."""
+    if generator.random() >= config.near_exemplar:
+        return clip.exemplar[chosen], clip.exemplar_known[chosen]
+    offset = int(generator.integers(1, 3)) * int(generator.choice([-1, 1]))
+    index = torch.tensor(chosen)
+    beside = index + offset
+    beside = torch.where((beside < 0) | (beside >= len(clip.frames)), index - offset, beside)
+    found = build_exemplar(
+        clip.frames[beside],
+        MaskTrajectory(clip.actor[beside], clip.object[beside], torch.ones(len(chosen))),
+        MaskTrajectory(clip.actor[chosen], clip.object[chosen], torch.ones(len(chosen))),
+        torch.eye(len(chosen), dtype=torch.bool),
+    )
+    return found.image, found.known
 
 
 def draw_window(clip: Clip, chosen: list[int], config: ClipConfig, generator: np.random.Generator) -> Window:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from m2iv_robot import diffusion
 from m2iv_robot.diffusion import DiffusionConfig
@@ -20,6 +21,7 @@ from m2iv_robot.models.patches import fold, unfold
 from m2iv_robot.models.unet import UNetConfig, build_unet
 
 MASKS = 2  # actor, object
+LEAST_TIME = 0.05  # the velocity is (noisy - clean) / time
 PATH_SIGMA = 0.03  # width of the gripper's mark, as a share of the frame's height
 
 
@@ -102,7 +104,10 @@ def path_marks(path_px: Float[Tensor, "b t 2"], height: int, width: int) -> Floa
 
 
 class TrajectoryModel(nn.Module):
-    """Denoises a clip of two masks in [-1, 1] (actor, object) under `KnownMasks`."""
+    """Denoises a clip of two masks in [-1, 1] (actor, object) under `KnownMasks`.
+
+    The network estimates the clean masks, from which the velocity follows.
+    """
 
     def __init__(self, config: TrajectoryConfig) -> None:
         super().__init__()
@@ -125,13 +130,24 @@ class TrajectoryModel(nn.Module):
         flags = given.expand(-1, -1, -1, *folded.shape[-2:])
         return torch.cat([folded, flags], dim=2)
 
+    def estimate(
+        self,
+        noisy: Float[Tensor, "b t folded rows columns"],
+        time: Float[Tensor, " b"],
+        conditions: Float[Tensor, "b t c rows columns"],
+        context: Float[Tensor, "b n d"] | None = None,
+    ) -> Float[Tensor, "b t 2 h w"]:
+        """Log-odds of actor and object, as far as they can be told at this noise."""
+        output = self.unet(torch.cat([noisy, conditions], dim=2), time, context).float()
+        return unfold(output, self.config.patch)
+
     def loss(
         self,
         batch: dict[str, Tensor],
         generator: torch.Generator,
         context: Float[Tensor, "b n d"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Weighted velocity error on a batch of `data/clip_dataset.py` (see `truth_of`).
+        """Weighted cross entropy of the estimated masks on a batch of `data/clip_dataset.py` (see `truth_of`).
 
         What is given is drawn here.
         """
@@ -140,11 +156,11 @@ class TrajectoryModel(nn.Module):
         clean = fold(truth, self.config.patch)
         time = diffusion.draw_time(clean.shape[0], self.config.sampler, generator)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-        noisy = diffusion.add_noise(clean, noise, time)
-        predicted = self.unet(torch.cat([noisy, self.conditions(known)], dim=2), time, context)
+        odds = self.estimate(diffusion.add_noise(clean, noise, time), time, self.conditions(known), context)
         either = (known.actor | known.object).unsqueeze(2).expand_as(truth)
-        weight = fold(torch.where(either, self.config.mask_weight, 1.0), self.config.patch)
-        return diffusion.weighted_loss(predicted, diffusion.velocity_target(clean, noise), weight)
+        weight = torch.where(either, self.config.mask_weight, 1.0)
+        error = functional.binary_cross_entropy_with_logits(odds, (truth + 1) / 2, reduction="none")
+        return (weight * error).sum() / weight.sum()
 
     @torch.no_grad()
     def sample(
@@ -159,7 +175,8 @@ class TrajectoryModel(nn.Module):
         noise = torch.randn(shape, generator=generator, device=conditions.device)
 
         def predict(noisy: Tensor, time: Tensor) -> Tensor:
-            return self.unet(torch.cat([noisy, conditions], dim=2), time, context)
+            clean = fold(torch.tanh(self.estimate(noisy, time, conditions, context) / 2), self.config.patch)
+            return (noisy - clean) / time.clamp(min=LEAST_TIME).reshape(-1, 1, 1, 1, 1)
 
         values = unfold(diffusion.sample(predict, noise, self.config.sampler), self.config.patch)
         actor_given, object_given = known.actor_given[..., None, None], known.object_given[..., None, None]

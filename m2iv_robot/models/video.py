@@ -20,6 +20,7 @@ from torch.nn import functional
 from m2iv_robot import diffusion, masks
 from m2iv_robot.diffusion import DiffusionConfig
 from m2iv_robot.errors import ConfigError
+from m2iv_robot.models.judge import Judge
 from m2iv_robot.models.patches import fold, unfold
 from m2iv_robot.models.unet import UNetConfig, build_unet
 
@@ -43,6 +44,7 @@ class VideoConfig:
     patch: int = 4  # pixels folded into one cell, each way
     contact_weight: float = 5.0  # lambda of equation 2
     background_weight: float = 0.1  # of pixels outside the region that is pasted into the real frame
+    perceptual_weight: float = 0.25  # of the feature distance in the region, beside the pixels' error
     region_margin_px: int = 9  # odd; how far the region reaches beyond the masks (soft edge, shadow)
     reshape_masks: float = 0.2  # share of training clips whose masks are dilated or eroded
     use_plate: bool = True
@@ -59,8 +61,10 @@ class VideoConfig:
                 raise ConfigError(f"video.{name} must be in [0, 1], got {getattr(self, name)}")
         if self.region_margin_px < 1 or self.region_margin_px % 2 == 0:
             raise ConfigError(f"video.region_margin_px must be odd and positive, got {self.region_margin_px}")
-        if min(self.contact_weight, self.background_weight) <= 0:
-            raise ConfigError("video.contact_weight and video.background_weight must be positive")
+        if min(self.contact_weight, self.background_weight) <= 0 or self.perceptual_weight < 0:
+            raise ConfigError(
+                "video: contact_weight and background_weight must be positive, perceptual_weight not negative"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class VideoModel(nn.Module):
     def __init__(self, config: VideoConfig) -> None:
         super().__init__()
         self.config = config
+        self.judge: Judge | None = None  # who adds the feature distance to the loss
         cells = config.patch**2
         channels = (3 + 3 * IMAGES + FLAGS) * cells
         self.unet = build_unet(config.unet, in_channels=channels, out_channels=(3 + SOURCES) * cells + 2)
@@ -174,10 +179,16 @@ class VideoModel(nn.Module):
         time = diffusion.draw_time(clean.shape[0], self.config.sampler, generator)
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         noisy = diffusion.add_noise(clean, noise, time)
-        error = self.estimate(noisy, time, self.conditions(known), context) - truth
-        rounded = (error.square() + ROUND_LOSS**2).sqrt() - ROUND_LOSS
+        drawn = self.estimate(noisy, time, self.conditions(known), context)
+        rounded = ((drawn - truth).square() + ROUND_LOSS**2).sqrt() - ROUND_LOSS
         weight = weight.expand_as(rounded)
-        return (weight * rounded).sum() / weight.sum()
+        loss = (weight * rounded).sum() / weight.sum()
+        if self.judge is None or self.config.perceptual_weight == 0:
+            return loss
+        region = weight[:, :, 0] > self.config.background_weight
+        with torch.autocast(drawn.device.type, enabled=False):
+            distance = self.judge.distance((drawn + 1) / 2, (truth + 1) / 2, region)
+        return loss + self.config.perceptual_weight * distance
 
     @torch.no_grad()
     def sample(

@@ -34,7 +34,9 @@ def moving_square(count: int = 2, length: int = 4):
 def tiny():
     torch.manual_seed(0)
     unet = UNetConfig(channels=[32, 32], attention_from_level=2, context_channels=8)
-    return TrajectoryModel(TrajectoryConfig(patch=4, unet=unet, sampler=DiffusionConfig(steps=2)))
+    network = TrajectoryModel(TrajectoryConfig(patch=4, unet=unet, sampler=DiffusionConfig(steps=2)))
+    torch.nn.init.normal_(network.unet.unet.conv_out.weight, std=0.5)  # zero before training: nothing would be drawn
+    return network
 
 
 def test_fold_is_lossless():
