@@ -20,7 +20,7 @@ FIXED = {  # name -> default, what it is
     "video_weights": ("", "Weights of the video network; empty takes those that ship"),
     "segmentation": ("learned", "Segmenter: learned, motion or grounded_sam2"),
     "masks": ("warped", "Masks of the arm: warped (a real one, bent to the plan) or network"),
-    "video": ("network", "Frames: network, or cut_and_paste (real pixels alone)"),
+    "renderer": ("network", "Frames: network, or cut_and_paste (real pixels alone)"),
     "robot": ("auto", "Description of the robot, a file of configs/robot; auto tells it from the dataset"),
     "camera_fit": ("default", "Settings of the camera fit, a file of configs/camera_fit"),
 }

@@ -107,7 +107,7 @@ def main(minutes: str) -> int:
     try:
         processes.start("camera_feed", "/camera/image_raw", "30")
         places = {"data_root": str(folder / "data"), "output_root": str(folder / "out"), "dataset": "cups"}
-        parameters = node_parameters(**places, segmentation="motion", video="cut_and_paste", gate=False)
+        parameters = node_parameters(**places, segmentation="motion", renderer="cut_and_paste", gate=False)
         node = processes.start("ros_nodes.augmenter_node", *parameters, "-r", "image:=/camera/image_raw")
         soak = Soak(AugmenterClient(client), node.pid, seed=0)
         soak.cycle(CONFIGURE, ACTIVATE)

@@ -10,9 +10,10 @@ import torch
 import yaml
 
 from m2iv_robot.annotate import AnnotationTask, annotate_dataset
+from m2iv_robot.augment.api import load_networks
 from m2iv_robot.augment.augmenter import Augmenter, number_plans
 from m2iv_robot.augment.footage import Library, wrist_cameras
-from m2iv_robot.augment.records import AugmentConfig, AugmentTask, Made, Networks
+from m2iv_robot.augment.records import AugmentConfig, AugmentTask, Made
 from m2iv_robot.augment.run import check_labels, plan_task, robots_of
 from m2iv_robot.camera import CameraConfig
 from m2iv_robot.config import preset
@@ -20,7 +21,6 @@ from m2iv_robot.data.lerobot_io import Dataset, EpisodeWriter, WriterConfig, for
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.errors import ConfigError, PlanError
 from m2iv_robot.kinematics import RobotConfig
-from m2iv_robot.models.checkpoint import load_trajectory, load_video, weights_hash
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import PlanReport, plan_dataset
 from m2iv_robot.plan.dataset import kinematics_of
@@ -56,7 +56,7 @@ class EngineConfig:
     device: str = ""  # "": a GPU if there is one
     segmentation: str = "learned"  # configuration in configs/segmentation
     masks: str = "warped"  # as augment.masks
-    video: str = "network"  # as augment.video
+    renderer: str = "network"  # as augment.renderer
     robot: str = "auto"  # configuration in configs/robot
     camera_fit: str = "default"  # configuration in configs/camera_fit
     trajectory_weights: str = ""
@@ -64,7 +64,7 @@ class EngineConfig:
     gate: bool = True  # judge episodes before they are written
 
     def __post_init__(self) -> None:
-        AugmentConfig(masks=self.masks, video=self.video)  # refuses unknown names
+        AugmentConfig(masks=self.masks, renderer=self.renderer)  # refuses unknown names
         try:
             torch.device(self.device or "cpu")
         except RuntimeError as error:
@@ -88,7 +88,8 @@ class Engine:
         if "device" in settings:
             settings["device"] = str(self.device)
         self.segmenter = load_segmenter(parse_segmentation(settings))
-        self.networks = _networks(config, self.device)
+        learned = str(settings.get("weights", "")) if config.segmentation == "learned" else None
+        self.networks = load_networks(self._settings(count=1, seed=0), segmenter=learned)
         self.gate = QualityGate(preset(QualityConfig, "quality", "default"), self.segmenter) if config.gate else None
 
     def describe(self) -> dict:
@@ -184,10 +185,19 @@ class Engine:
             networks=self.networks,
             placement=replace(placement, polygon_px=_around(request, dataset)),
             writer=WriterConfig(codec="h264"),
-            config=AugmentConfig(
-                count=request.count, seed=request.seed, masks=self.config.masks, video=self.config.video
-            ),
+            config=self._settings(request.count, request.seed),
             gate=self.gate,
+        )
+
+    def _settings(self, count: int, seed: int) -> AugmentConfig:
+        return AugmentConfig(
+            count=count,
+            seed=seed,
+            masks=self.config.masks,
+            renderer=self.config.renderer,
+            trajectory_weights=self.config.trajectory_weights,
+            video_weights=self.config.video_weights,
+            device=str(self.device),
         )
 
     def _preview(self, made: Made) -> str:
@@ -198,20 +208,6 @@ class Engine:
         path = Path(self.config.preview_folder) / name
         save_preview(path, made.candidate, made.report.accepted)
         return str(path)
-
-
-def _networks(config: EngineConfig, device: torch.device) -> Networks:
-    """The networks that the configuration uses, and the hashes of their weights."""
-    trajectory = video = None
-    if config.masks == "network":
-        trajectory = load_trajectory(config.trajectory_weights, device)
-    if config.video == "network":
-        video = load_video(config.video_weights, device)
-    given = {"trajectory": config.trajectory_weights, "video": config.video_weights}
-    shipped = importlib.resources.files("m2iv_robot") / "weights"
-    used = {name: network for name, network in (("trajectory", trajectory), ("video", video)) if network is not None}
-    hashes = {name: weights_hash(Path(given[name] or str(shipped / f"{name}.safetensors"))) for name in used}
-    return Networks(trajectory, video, hashes)
 
 
 def _shipped(group: str, name: str) -> dict:

@@ -26,7 +26,7 @@ def folders(tmp_path):
 def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled(processes, augmenter, folders):
     node = processes.start(
         "ros_nodes.augmenter_node",
-        *node_parameters(**folders, segmentation="motion", video="cut_and_paste", device="cpu"),
+        *node_parameters(**folders, segmentation="motion", renderer="cut_and_paste", device="cpu"),
     )
     assert "configure and activate" in augmenter.call("augment").message
     assert augmenter.change(CONFIGURE)
@@ -89,7 +89,7 @@ def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processe
     for name, kind in topics.items():
         client.listen(kind, f"{NODE}/synthetic/{name}", 100)
     node = processes.start(
-        "ros_nodes.augmenter_node", *node_parameters(**folders, video="cut_and_paste", device="cpu", gate=False)
+        "ros_nodes.augmenter_node", *node_parameters(**folders, renderer="cut_and_paste", device="cpu", gate=False)
     )
     assert augmenter.change(CONFIGURE) and augmenter.change(ACTIVATE)
     assert augmenter.call("augment").message == "request 1"
