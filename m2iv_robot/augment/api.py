@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -20,6 +20,7 @@ from m2iv_robot.segmentation import load_segmenter
 from m2iv_robot.segmentation.learned import LearnedConfig
 
 
+@runtime_checkable
 class OpenedDataset(Protocol):
     """What is used of lerobot.datasets.LeRobotDataset."""
 
@@ -99,7 +100,7 @@ def load_networks(config: AugmentConfig, segmenter: str | None = None) -> Networ
     if segmenter is not None:
         files["segmenter"] = segmenter_path(segmenter)
     first = second = None
-    if config.masks == "network" or config.labels == "video_only":
+    if config.masks == "network":
         files["trajectory"] = Path(trajectory) if trajectory else WEIGHTS_FOLDER / "trajectory.safetensors"
         first = load_trajectory(trajectory, device)
     if config.renderer == "network":

@@ -1,6 +1,7 @@
 """Everything real that the new episodes of one camera pose are made from, read once."""
 
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from m2iv_robot.camera import check_fixed
 from m2iv_robot.data.lerobot_io import read_episode, read_frames
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
+from m2iv_robot.generation.layers import lit_plate
 from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.plan import PlannedScene, PlanTask
 from m2iv_robot.plan.scenes import read_source
@@ -51,8 +53,9 @@ class Library:
         )
         states = [source.labels.state for source in sources]
         known = [state for state in states if state is not None]
+        recorded = SourceScene(torch.cat(frames), masks, scene.plate)
         return Footage(
-            scene=SourceScene(torch.cat(frames), masks, scene.plate),
+            scene=replace(recorded, plate=lit_plate(recorded)),
             source=sources[0],
             states=torch.cat(known) if len(known) == len(states) else None,
             episode=np.concatenate([np.full(source.labels.length, place) for place, source in enumerate(sources)]),

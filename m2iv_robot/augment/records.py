@@ -55,7 +55,7 @@ class AugmentConfig:
             )
         if self.spare < 0 or self.most_bend_share <= 0:
             raise ConfigError("spare must not be negative, most_bend_share must be positive")
-        if self.masks == "network" and self.renderer == "cut_and_paste" and self.labels == "auto":
+        if self.masks == "network" and self.renderer != "network" and self.labels == "auto":
             raise ConfigError("masks=network needs renderer=network: cut_and_paste moves real pixels with their masks")
         if self.mix:
             self.wanted(1)

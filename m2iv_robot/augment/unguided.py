@@ -1,4 +1,4 @@
-"""New videos where no motion can be planned: the first frame is remade, both stages dream up the rest. No labels."""
+"""New videos where no motion can be planned: they look like episodes, but nothing says what the robot did in them."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from m2iv_robot.augment.records import AugmentTask
-from m2iv_robot.errors import PlanError
+from m2iv_robot.augment.sketch import sketch_motion
 from m2iv_robot.exemplar import build_exemplar, cut_and_paste
 from m2iv_robot.generation import SourceScene, WantedMasks, WantedVideo, generate_frames, generate_masks
 from m2iv_robot.generation.layers import PictureMotion, clean_rest_frame, move_recording
@@ -20,32 +20,49 @@ STILL_HANDLES = np.array([[0.0, 0.0], [100.0, 0.0]])  # points that stay where t
 def dream(
     task: AugmentTask, plan: Plan, source: SourceEpisode, scene: SourceScene, seed: int
 ) -> tuple[UInt8[Tensor, "t 3 h w"], MaskTrajectory]:
-    """Frames and masks of a video as long as the source, from the first frame and where the object is to end.
+    """Frames and masks of a video as long as the source.
+
+    masks=warped moves the source's own arm in the picture; masks=network is the paper's way: stage 1 is told the first
+    frame and where the object is to end.
 
     Raises:
-        PlanError: stage 1 is not at hand, and nothing else can say how the arm moves.
+        PlanError: the object is not seen to move.
     """
-    if task.networks.trajectory is None:
-        raise PlanError("without a motion plan the masks come from stage 1 alone; leave masks and video as they are")
-    first = first_frame(plan, source, scene)
+    exemplar = background = None
+    if task.config.masks == "warped":
+        moved = move_recording(scene, sketch_motion(plan, source))
+        if task.networks.video is None:
+            return moved.frames, moved.masks
+        first, masks, exemplar, background = moved.frames[0], moved.masks, moved.exemplar, moved.background
+    else:
+        first = first_frame(plan, source, scene)
+        masks = predicted_masks(task, plan, source, first, seed)
+        if task.networks.video is None:
+            frames = cut_and_paste(scene.plate, build_exemplar(scene.frames, scene.masks, masks))
+            frames[0] = first
+            return frames, masks
+    length = len(masks.actor)
+    given = torch.zeros(length, dtype=torch.bool)
+    given[0] = True
+    frames = first.expand(length, -1, -1, -1)
+    wanted = WantedVideo(first, masks, frames, given, background, exemplar)
+    return generate_frames(task.networks.video, scene, wanted, seed, task.generation), masks
+
+
+def predicted_masks(
+    task: AugmentTask, plan: Plan, source: SourceEpisode, first: UInt8[Tensor, "3 h w"], seed: int
+) -> MaskTrajectory:
+    """Stage 1 from the first frame's masks and the object's last one (PT-Gen)."""
     length, (height, width) = len(source.masks.actor), plan.placement.start.shape
     actor, thing = (torch.zeros(length, height, width, dtype=torch.bool) for _ in range(2))
     actor[0], thing[0], thing[-1] = source.masks.actor[0], plan.placement.start, plan.placement.goal
-    ends = torch.zeros(length, dtype=torch.bool)
-    ends[0] = True
-    object_given = ends.clone()
+    actor_given = torch.zeros(length, dtype=torch.bool)
+    actor_given[0] = True
+    object_given = actor_given.clone()
     object_given[-1] = True
-    wanted = WantedMasks(first, actor, ends, thing & ~actor, object_given, torch.full((length, 2), torch.nan))
-    masks = generate_masks(task.networks.trajectory, wanted, seed, task.generation)
-    exemplar = build_exemplar(scene.frames, scene.masks, masks)
-    if task.networks.video is None:
-        frames = cut_and_paste(scene.plate, exemplar)
-        frames[0] = first
-        return frames, masks
-    given = torch.zeros_like(scene.frames[:length])
-    given[0] = first
-    video = WantedVideo(first, masks, given, ends, exemplar=exemplar)
-    return generate_frames(task.networks.video, scene, video, seed, task.generation), masks
+    path = torch.full((length, 2), torch.nan)
+    wanted = WantedMasks(first, actor, actor_given, thing & ~actor, object_given, path)
+    return generate_masks(task.networks.trajectory, wanted, seed, task.generation)
 
 
 def first_frame(plan: Plan, source: SourceEpisode, scene: SourceScene) -> UInt8[Tensor, "3 h w"]:

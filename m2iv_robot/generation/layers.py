@@ -12,18 +12,22 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from m2iv_robot.background import exposure_gains
+from m2iv_robot.background import apply_gains, exposure_gains, spread
 from m2iv_robot.exemplar import Exemplar
 from m2iv_robot.generation.deformation import bend_field, pull, scale_field
 from m2iv_robot.generation.records import SourceScene
-from m2iv_robot.masks import centroid, largest_component
-from m2iv_robot.types import MaskTrajectory
+from m2iv_robot.masks import centroid, dilate, largest_component
+from m2iv_robot.types import MaskTrajectory, Plate
 
 EDGE_PX = 0.8  # standard deviation of the soft edge of what is pasted
 HOLE_PX = 3  # how far beyond the masks the source's own actor and object are taken out
 CHANGED_LEVELS = 14.0  # of 255: a pixel that differs so much from the scene is not the scene
 REACH_SHARE = 0.25  # of the width: how far from the masks shadows and missed pixels are looked for
 SHADOW_LEVELS = 8.0  # added before brightnesses are divided, so that dark pixels do not shout
+LIT_FRAMES = 64  # that are looked at for a plate without shadows
+LIT_SHARE = 0.8  # of a pixel's views may be darker than its lit colour
+LIT_LEVELS = 10  # of 255: by so much a lit pixel is brighter
+LEAST_VIEWS = 8
 LEAST_SHADOW = 0.04  # darkening that counts
 DARKEST_SHADOW = 0.35
 
@@ -88,6 +92,26 @@ def move_recording(scene: SourceScene, motion: PictureMotion) -> MovedVideo:
     chosen = torch.from_numpy(motion.source_frame)
     exemplar = Exemplar(frames, actor | object_, torch.from_numpy(motion.actor_frame), chosen)
     return MovedVideo(frames, _stacked([shot.background for shot in shots]), masks, exemplar)
+
+
+def lit_plate(scene: SourceScene) -> Plate:
+    """The plate without the shadows that lie in it because the actor spent most of its time where it throws them.
+
+    A pixel that is now and then clearly brighter than in the median was in the shade: it takes its colour from there.
+    """
+    chosen = spread(len(scene.frames), LIT_FRAMES)
+    frames = scene.frames[chosen]
+    hidden = dilate((scene.masks.actor | scene.masks.object)[chosen], 2 * HOLE_PX + 1)
+    frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
+    grey = frames.to(torch.int16).sum(1).masked_fill(hidden, -1)
+    ordered, place = grey.sort(0)
+    views = (~hidden).sum(0)
+    bright = (len(chosen) - views + (LIT_SHARE * (views - 1).clamp(min=0)).long()).clamp(max=len(chosen) - 1)[None]
+    middle = (len(chosen) - views + (views - 1).clamp(min=0) // 2).clamp(max=len(chosen) - 1)[None]
+    brighter = (ordered.gather(0, bright) - ordered.gather(0, middle))[0] > 3 * LIT_LEVELS
+    lit = torch.gather(frames, 0, place.gather(0, bright)[:, None].expand(1, *frames.shape[1:]))[0]
+    use = brighter & (views >= LEAST_VIEWS) & scene.plate.known
+    return Plate(torch.where(use, lit, scene.plate.image), scene.plate.known)
 
 
 def _stacked(pictures: list[np.ndarray]) -> UInt8[Tensor, "t 3 h w"]:
