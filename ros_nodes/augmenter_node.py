@@ -5,9 +5,7 @@ import time
 from pathlib import Path
 from tempfile import mkdtemp
 
-import rclpy
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
@@ -18,6 +16,7 @@ from m2iv_robot.requests.request import RequestLimits
 from ros_nodes.augmenter_parameters import declare, request_from, settings_from, trouble_with
 from ros_nodes.augmenter_status import AugmenterStatus
 from ros_nodes.clicks import Clicks
+from ros_nodes.running import run_node
 from ros_nodes.synthetic import SyntheticPublisher
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -131,24 +130,7 @@ class AugmenterNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; returns the exit status."""
-    rclpy.init(args=args)
-    executor, node = SingleThreadedExecutor(), None
-    try:
-        node = AugmenterNode()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except M2IVError as error:
-        sys.stderr.write(f"augmenter_node: {error}\n")
-        return 1
-    finally:
-        executor.shutdown()
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node(AugmenterNode, args)
 
 
 if __name__ == "__main__":

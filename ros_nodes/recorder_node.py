@@ -9,7 +9,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -20,6 +19,7 @@ from m2iv_robot.errors import ConfigError, M2IVError
 from m2iv_robot.recording import load_contract
 from m2iv_robot.recording.recorder import Recorder
 from m2iv_robot.recording.saver import SavedEpisode
+from ros_nodes.running import run_node
 from ros_nodes.subscriptions import Subscriptions, Wanted
 
 IMAGE_DEPTH, VALUE_DEPTH = 60, 1000  # two seconds in which this process may be busy
@@ -199,24 +199,7 @@ class RecorderNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; returns the exit status."""
-    rclpy.init(args=args)
-    executor, node = SingleThreadedExecutor(), None
-    try:
-        node = RecorderNode()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except M2IVError as error:
-        sys.stderr.write(f"recorder_node: {error}\n")
-        return 1
-    finally:
-        executor.shutdown()
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node(RecorderNode, args)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from m2iv_robot.config import parse
 from m2iv_robot.data.lerobot_io import WriterConfig
 from m2iv_robot.errors import ConfigError, M2IVError
 from m2iv_robot.recording import load_contract
-from m2iv_robot.recording.bags import convert_bag, find_bags
+from m2iv_robot.recording.bags import Conversion, convert_bag, find_bags
 from m2iv_robot.recording.save import report_path
 
 logger = logging.getLogger(__name__)
@@ -24,14 +24,14 @@ def run(node: DictConfig) -> int:
     contract = load_contract(str(node.contract))
     if node.when_dead:
         contract = replace(contract, config=replace(contract.config, when_dead=str(node.when_dead)))
-    writer = parse(WriterConfig, node.writer, "writer")
     bags = find_bags([str(bag) for bag in node.bags])
     root = Path(str(node.output.root)).expanduser().absolute()
+    conversion = Conversion(contract, root, str(node.task), parse(WriterConfig, node.writer, "writer"))
     failures: list[tuple[Path, M2IVError]] = []
     for bag in bags:
         try:
             with tqdm(desc=bag.name, unit="message", leave=False) as bar:
-                index, episode = convert_bag(bag, contract, root, str(node.task), writer, _shown_by(bar))
+                index, episode = convert_bag(bag, conversion, _shown_by(bar))
         except M2IVError as error:
             failures.append((bag, error))
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from m2iv_robot.data.lerobot_io import WriterConfig
@@ -15,6 +16,16 @@ from m2iv_robot.recording.spool import SpooledEpisode, spool_folder
 CLOCK = "/clock"
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 Progress = Callable[[int, int], None]  # messages read, messages in the bag
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What bags are made into."""
+
+    contract: Contract
+    root: Path  # of the dataset
+    task: str  # what the robot does in them
+    writer: WriterConfig
 
 
 def find_bags(paths: list[str]) -> list[Path]:
@@ -58,18 +69,16 @@ def record_bag(
         raise
 
 
-def convert_bag(
-    bag: Path, contract: Contract, root: Path, task: str, config: WriterConfig, progress: Progress | None = None
-) -> tuple[int, SpooledEpisode]:
-    """Append the bag to the dataset in `root`; its index there, and what it was made of.
+def convert_bag(bag: Path, conversion: Conversion, progress: Progress | None = None) -> tuple[int, SpooledEpisode]:
+    """Append the bag to the dataset; its index there, and what it was made of.
 
     Raises:
         RecordingError: as for `record_bag`.
         WriteError: it does not fit the dataset.
     """
-    folder = spool_folder(root) / f"bag-{bag.resolve().name}"
-    episode = record_bag(bag, contract, folder, task, progress)
-    return save_episode(episode, root, config), episode
+    folder = spool_folder(conversion.root) / f"bag-{bag.resolve().name}"
+    episode = record_bag(bag, conversion.contract, folder, conversion.task, progress)
+    return save_episode(episode, conversion.root, conversion.writer), episode
 
 
 def _feed(reader: object, bag: Path, contract: Contract, recording: Recording, progress: Progress | None) -> None:

@@ -18,19 +18,6 @@ TEXTS = ("data_root", "output_root", "dataset", "camera", "device")
 
 def generate_launch_description() -> LaunchDescription:
     """The augmenter, brought to its active state unless told otherwise."""
-    arguments = [
-        DeclareLaunchArgument("params_file", default_value=PARAMETERS, description="Parameters of the node, YAML"),
-        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node"),
-        DeclareLaunchArgument("use_sim_time", default_value="false", description="Take the time from /clock"),
-        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
-        DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate the node"),
-        DeclareLaunchArgument("image", default_value="/front/image_raw", description="Topic of the fixed camera"),
-        DeclareLaunchArgument("data_root", description="Datasets are read below this folder alone"),
-        DeclareLaunchArgument("output_root", description="Datasets are written below this folder alone"),
-        DeclareLaunchArgument("dataset", default_value="", description="Recorded dataset, below data_root"),
-        DeclareLaunchArgument("camera", default_value="observation.images.front", description="Its fixed camera"),
-        DeclareLaunchArgument("device", default_value="", description="cpu or cuda; empty takes a GPU if there is one"),
-    ]
     texts = {name: ParameterValue(LaunchConfiguration(name), value_type=str) for name in TEXTS}
     sim_time = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     image = LaunchConfiguration("image")
@@ -58,8 +45,24 @@ def generate_launch_description() -> LaunchDescription:
         condition=autostart,
     )
     configure = EmitEvent(event=_change(augmenter, Transition.TRANSITION_CONFIGURE), condition=autostart)
-    return LaunchDescription([*arguments, augmenter, activate, configure])
+    return LaunchDescription([*_arguments(), augmenter, activate, configure])
 
 
 def _change(node: LifecycleNode, transition: int) -> ChangeState:
     return ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+
+
+def _arguments() -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument("params_file", default_value=PARAMETERS, description="Parameters of the node, YAML"),
+        DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node"),
+        DeclareLaunchArgument("use_sim_time", default_value="false", description="Take the time from /clock"),
+        DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn or error"),
+        DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate the node"),
+        DeclareLaunchArgument("image", default_value="/front/image_raw", description="Topic of the fixed camera"),
+        DeclareLaunchArgument("data_root", description="Datasets are read below this folder alone"),
+        DeclareLaunchArgument("output_root", description="Datasets are written below this folder alone"),
+        DeclareLaunchArgument("dataset", default_value="", description="Recorded dataset, below data_root"),
+        DeclareLaunchArgument("camera", default_value="observation.images.front", description="Its fixed camera"),
+        DeclareLaunchArgument("device", default_value="", description="cpu or cuda; empty takes a GPU if there is one"),
+    ]

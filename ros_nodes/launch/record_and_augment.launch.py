@@ -15,21 +15,6 @@ CAMERA_PARAMETERS = PathJoinSubstitution([SHARE, "config", "usb_cam.yaml"])
 
 def generate_launch_description() -> LaunchDescription:
     """usb_cam as /front (unless camera_driver:=false), record.launch.py and augment.launch.py."""
-    arguments = [
-        DeclareLaunchArgument("camera_driver", default_value="true", description="Start usb_cam for the fixed camera"),
-        DeclareLaunchArgument("video_device", default_value="/dev/video0", description="The camera's device"),
-        DeclareLaunchArgument(
-            "camera_params", default_value=CAMERA_PARAMETERS, description="usb_cam's parameters, YAML"
-        ),
-        DeclareLaunchArgument(
-            "contract", default_value="so101", description="Contract: a YAML file, or so101, ur5e_robotiq"
-        ),
-        DeclareLaunchArgument("data_root", description="Folder that holds the recorded datasets"),
-        DeclareLaunchArgument("dataset", description="Name of the dataset in it that is recorded and augmented"),
-        DeclareLaunchArgument("output_root", description="Folder that holds the synthetic datasets"),
-        DeclareLaunchArgument("task", default_value="", description="What the robot does, in words"),
-        DeclareLaunchArgument("device", default_value="", description="cpu or cuda; empty takes a GPU if there is one"),
-    ]
     data_root, dataset = LaunchConfiguration("data_root"), LaunchConfiguration("dataset")
     driver = Node(
         package="usb_cam",
@@ -54,9 +39,27 @@ def generate_launch_description() -> LaunchDescription:
         "device": LaunchConfiguration("device"),
         "image": "/front/image_raw",
     }
-    return LaunchDescription([*arguments, driver, _included("record", record), _included("augment", augment)])
+    return LaunchDescription([*_arguments(), driver, _included("record", record), _included("augment", augment)])
 
 
 def _included(name: str, arguments: dict) -> IncludeLaunchDescription:
     source = PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", f"{name}.launch.py"]))
     return IncludeLaunchDescription(source, launch_arguments=arguments.items())
+
+
+def _arguments() -> list[DeclareLaunchArgument]:
+    return [
+        DeclareLaunchArgument("camera_driver", default_value="true", description="Start usb_cam for the fixed camera"),
+        DeclareLaunchArgument("video_device", default_value="/dev/video0", description="The camera's device"),
+        DeclareLaunchArgument(
+            "camera_params", default_value=CAMERA_PARAMETERS, description="usb_cam's parameters, YAML"
+        ),
+        DeclareLaunchArgument(
+            "contract", default_value="so101", description="Contract: a YAML file, or so101, ur5e_robotiq"
+        ),
+        DeclareLaunchArgument("data_root", description="Folder that holds the recorded datasets"),
+        DeclareLaunchArgument("dataset", description="Name of the dataset in it that is recorded and augmented"),
+        DeclareLaunchArgument("output_root", description="Folder that holds the synthetic datasets"),
+        DeclareLaunchArgument("task", default_value="", description="What the robot does, in words"),
+        DeclareLaunchArgument("device", default_value="", description="cpu or cuda; empty takes a GPU if there is one"),
+    ]

@@ -28,7 +28,7 @@ from m2iv_robot.data.lerobot_io import (
 )
 from m2iv_robot.errors import RecordingError
 from m2iv_robot.recording import load_contract
-from m2iv_robot.recording.bags import convert_bag, find_bags, record_bag
+from m2iv_robot.recording.bags import Conversion, convert_bag, find_bags, record_bag
 from m2iv_robot.recording.save import report_path
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
@@ -49,7 +49,7 @@ def dataset(contract, messages, tmp_path_factory):
     folder = tmp_path_factory.mktemp("ur5e")
     bag = write_bag(folder / "bag", messages)
     root = folder / "dataset"
-    convert_bag(bag, contract, root, "put the cup on the plate", WriterConfig(codec="h264"))
+    convert_bag(bag, Conversion(contract, root, "put the cup on the plate", WriterConfig(codec="h264")))
     return open_dataset(DatasetConfig(root=str(root)))
 
 
@@ -121,10 +121,11 @@ def test_storage_and_order_of_arrival_do_not_change_the_episode(contract, messag
 
 
 def test_the_same_bag_again_changes_nothing_and_another_is_appended(contract, tmp_path):
-    root, writer = tmp_path / "dataset", WriterConfig(codec="h264")
+    root = tmp_path / "dataset"
+    conversion = Conversion(contract, root, "", WriterConfig(codec="h264"))
     bags = [write_bag(tmp_path / f"bag{n}", ur5e_messages(UR5eBag(seconds=1.5 + n, seed=n))) for n in range(2)]
     for bag in (bags[0], bags[0], bags[1]):
-        convert_bag(bag, contract, root, "", writer)
+        convert_bag(bag, conversion)
     dataset = open_dataset(DatasetConfig(root=str(root)))
     assert [dataset.length(index) for index in range(dataset.episode_count)] == [44, 74]
     assert not list(tmp_path.glob(".dataset.recording/*"))

@@ -7,7 +7,7 @@ from made_bags import NS, START_NS, compressed, header, joints, types, write_bag
 from scipy.spatial.transform import Rotation
 
 from m2iv_robot.data.lerobot_io import DatasetConfig, WriterConfig, open_dataset, read_episode
-from m2iv_robot.recording.bags import convert_bag
+from m2iv_robot.recording.bags import Conversion, convert_bag
 from m2iv_robot.recording.contract import parse_contract
 
 CAMERA = "observation.images.exterior_1"
@@ -55,7 +55,8 @@ def test_a_real_episode_comes_back_from_a_bag(real_data, tmp_path, index):
     source = open_dataset(DatasetConfig(root=str(real_data / "droid_blocks")))
     episode = read_episode(source, index, CAMERA)
     bag = write_bag(tmp_path / "bag", messages_of(episode))
-    convert_bag(bag, parse_contract(CONTRACT), tmp_path / "again", episode.task, WriterConfig(codec="h264"))
+    conversion = Conversion(parse_contract(CONTRACT), tmp_path / "again", episode.task, WriterConfig(codec="h264"))
+    convert_bag(bag, conversion)
     again = read_episode(open_dataset(DatasetConfig(root=str(tmp_path / "again"))), 0, CAMERA)
     assert again.state_names == episode.state_names
     assert (again.length, again.task, again.robot_type) == (episode.length - 1, episode.task, "franka")
