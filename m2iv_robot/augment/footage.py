@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from m2iv_robot.augment.handles import Footage
 from m2iv_robot.augment.records import AugmentTask
@@ -20,7 +22,8 @@ from m2iv_robot.quality import SourceContext
 from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, MaskTrajectory
 
-REMEMBERED = 3  # source episodes whose footage is kept in memory
+OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
+REMEMBERED = 2  # source episodes whose footage is kept in memory
 
 
 class Library:
@@ -47,21 +50,22 @@ class Library:
     def _read(self, index: int, others: list[int], scene: PlannedScene) -> Footage:
         members = [index, *others]
         sources = [read_source(self.plans, self.kinematics, member) for member in members]
-        frames = [self.frames(member) for member in members]
-        masks = MaskTrajectory(
-            *(torch.cat([getattr(one.masks, part) for one in sources]) for part in ("actor", "object", "confidence"))
-        )
-        states = [source.labels.state for source in sources]
-        known = [state for state in states if state is not None]
+        step = max(1, -(-sum(source.labels.length for source in sources[1:]) // OTHER_FRAMES))
+        steps = [1] + [step] * len(others)
+        frames = [self.frames(member)[::every] for member, every in zip(members, steps, strict=True)]
+        kept = [thinned(source.masks, every) for source, every in zip(sources, steps, strict=True)]
+        masks = MaskTrajectory(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
+        states = [source.labels.state[::every] for source, every in zip(sources, steps, strict=True)
+                  if source.labels.state is not None]  # fmt: skip
         recorded = SourceScene(torch.cat(frames), masks, scene.plate)
         return Footage(
             scene=replace(recorded, plate=lit_plate(recorded)),
             source=sources[0],
-            states=torch.cat(known) if len(known) == len(states) else None,
-            episode=np.concatenate([np.full(source.labels.length, place) for place, source in enumerate(sources)]),
+            states=torch.cat(states) if len(states) == len(members) else None,
+            episode=np.concatenate([np.full(len(part), place) for place, part in enumerate(frames)]),
         )
 
-    def frames(self, index: int) -> torch.Tensor:
+    def frames(self, index: int) -> UInt8[Tensor, "t 3 h w"]:
         """The frames of an episode seen by the camera that is generated."""
         for footage in self._footage.values():
             if footage.source.labels.index == index:
@@ -87,6 +91,11 @@ class Library:
             labels.dataset, labels.index, self.plans.camera, frames, labels.state, labels.action,
             labels.state_names, labels.action_names, labels.fps, labels.task, labels.robot_type, labels.extra,
         )  # fmt: skip
+
+
+def thinned(masks: MaskTrajectory, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Actor, object and confidence of each `step`-th frame."""
+    return masks.actor[::step], masks.object[::step], masks.confidence[::step]
 
 
 def wrist_cameras(task: AugmentTask) -> tuple[str, ...]:
