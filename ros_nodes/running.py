@@ -31,7 +31,8 @@ def run_node(make: Callable[[], ClosableNode], args: list[str] | None) -> int:
     nodes' timers wake the executor often enough for them to be heard at once.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job has SIGINT ignored unless it is set here
+        signal.signal(number, signal.default_int_handler)
     executor, node = SingleThreadedExecutor(), None
     try:
         node = make()
