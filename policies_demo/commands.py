@@ -1,6 +1,7 @@
 """Other programs, run with a log, so that each step of the proof is a command that anyone can type."""
 
 import json
+import logging
 import os
 import shlex
 import subprocess
@@ -10,6 +11,24 @@ from pathlib import Path
 from m2iv_robot.errors import M2IVError
 
 TAIL_LINES = 12
+
+logger = logging.getLogger(__name__)
+
+
+def run_for(result: Path, command: list[str], log: Path, threads: int = 1) -> None:
+    """`run_logged` a command of this package unless `result` is there; it may fail for single episodes.
+
+    Raises:
+        M2IVError: it failed and made no `result`.
+    """
+    if result.is_file():
+        return
+    try:
+        run_logged(command, log, threads)
+    except M2IVError as error:
+        if not result.is_file():
+            raise
+        logger.warning("%s", error)
 
 
 def run_logged(command: list[str], log: Path, threads: int = 1) -> None:

@@ -84,7 +84,7 @@ def evaluation_arguments(config: DemoConfig, weights: Path, half: str, output: P
     return [
         PLUGIN,
         "--env.type=m2iv_so101",
-        *(f"--env.simulation.{name}={value}" for name, value in settings.items()),
+        *(f"--env.simulation.{name}={value}" for name, value in settings.items() if value != ""),
         f"--env.episode_length={config.attempt_frames}",
         *plugins(config),
         f"--policy.path={weights}",

@@ -23,7 +23,7 @@ from m2iv_robot.data.simulation import SimulatedEpisode, Truth, film_replay, loa
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import Plan, PlanConfig, PlanTask, plan_dataset, read_plans, write_plans
-from policies_demo.commands import run_logged
+from policies_demo.commands import run_for
 from policies_demo.config import FRONT, WRIST, DemoConfig
 
 REPLAYS = "replays.json"  # in the folder of the plans: did each planned motion do its task?
@@ -55,14 +55,12 @@ def make_plans(config: DemoConfig, sources: Path, planning: list[str]) -> tuple[
         M2IVError: there are fewer.
     """
     folder = config.root / "plans"
-    if not (folder / "plans.jsonl").is_file():
-        if config.true_masks:
-            _plan_with_true_masks(config, sources, planning, folder)
-        else:
-            command = [sys.executable, "-m", "m2iv_robot", "plan", *planning]
-            command += [f"output.root={config.root / 'masks'}", f"output.plans={folder}"]
-            command += [f"plan.count={config.generated}"]
-            run_logged(command, config.root / "plans.log", config.threads)
+    index = folder / "plans.jsonl"
+    if config.true_masks and not index.is_file():
+        _plan_with_true_masks(config, sources, planning, folder)
+    command = [sys.executable, "-m", "m2iv_robot", "plan", *planning, f"output.root={config.root / 'masks'}"]
+    command += [f"output.plans={folder}", f"plan.count={config.generated}"]
+    run_for(index, command, config.root / "plans.log", config.threads)
     plans = read_plans(folder)
     if len(plans) < config.generated:
         raise M2IVError(f"{folder}: {len(plans)} plans, {config.generated} are wanted; see {folder}/plans.html")

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from m2iv_robot.benchmark.labels import true_camera
+from m2iv_robot.camera import Camera
 from m2iv_robot.data.simulation import load_truth, record_all
 from m2iv_robot.errors import ConfigError
-from policies_demo.commands import run_logged
+from policies_demo.commands import run_for
 from policies_demo.config import FRONT, DemoConfig, lab
 from policies_demo.planned import render_plans
 
@@ -43,9 +44,8 @@ def make_set(config: DemoConfig, name: str) -> Path:
     return makers[name](config, name)
 
 
-def start_polygon(config: DemoConfig, sources: Path) -> list[float]:
-    """The start region in the front picture, as a person would outline it: x1, y1, x2, y2, ... in pixels."""
-    camera = true_camera(load_truth(sources, 0))
+def start_polygon(config: DemoConfig, camera: Camera) -> list[float]:
+    """The start region in a camera's picture, as a person would outline it: x1, y1, x2, y2, ... in pixels."""
     near, far, side = config.start_x_min - EDGE_M, config.start_x_max + EDGE_M, config.start_y_max + EDGE_M
     corners = np.array([[near, -side, 0], [near, side, 0], [far, side, 0], [far, -side, 0]])
     return camera.project(corners).round(1).flatten().tolist()
@@ -53,7 +53,8 @@ def start_polygon(config: DemoConfig, sources: Path) -> list[float]:
 
 def planning_arguments(config: DemoConfig, sources: Path) -> list[str]:
     """What `m2iv plan` and `m2iv augment` are told alike, so that they plan the same motions."""
-    polygon = ",".join(f"{value:g}" for value in start_polygon(config, sources))
+    camera = true_camera(load_truth(sources, 0))
+    polygon = ",".join(f"{value:g}" for value in start_polygon(config, camera))
     return [
         f"dataset.root={sources}",
         f"camera={FRONT}",
@@ -76,9 +77,8 @@ def _plan_and_render(config: DemoConfig, name: str) -> Path:
 def _generate(config: DemoConfig, name: str) -> Path:
     sources = make_set(config, "sources")
     root = config.root / "sets" / name
-    if not (root / "meta" / "info.json").is_file():
-        command = [sys.executable, "-m", "m2iv_robot", "augment", *planning_arguments(config, sources)]
-        command += [f"output.root={root}", f"output.masks={config.root / 'masks'}"]
-        command += [f"count={config.generated}", f"device={config.device}", *GENERATED[name]]
-        run_logged(command, config.root / "sets" / f"{name}.log", config.threads)
+    command = [sys.executable, "-m", "m2iv_robot", "augment", *planning_arguments(config, sources)]
+    command += [f"output.root={root}", f"output.masks={config.root / 'masks'}"]
+    command += [f"count={config.generated}", f"device={config.device}", *GENERATED[name]]
+    run_for(root / "meta" / "info.json", command, config.root / "sets" / f"{name}.log", config.threads)
     return root

@@ -12,7 +12,7 @@ from lerobot.envs.configs import EnvConfig
 from m2iv_robot.config import preset
 from m2iv_robot.data.simulation import lerobot_env  # noqa: F401  registers the environments
 from m2iv_robot.errors import M2IVError
-from policies_demo.commands import note_of, run_logged
+from policies_demo.commands import note_of, run_for, run_logged
 from policies_demo.config import DemoConfig, lab
 from policies_demo.learning import evaluation_arguments, successes_of, train, training_arguments
 from policies_demo.rows import row_of
@@ -84,3 +84,12 @@ def test_a_command_that_fails_says_its_last_words(tmp_path):
     with pytest.raises(M2IVError, match="no such dataset") as caught:
         run_logged([sys.executable, "-c", "raise SystemExit('no such dataset')"], tmp_path / "fails.log")
     assert "status 1" in str(caught.value)
+
+
+def test_a_command_that_failed_for_some_but_left_its_result_is_enough(tmp_path, caplog):
+    result = tmp_path / "result"
+    command = [sys.executable, "-c", f"open({str(result)!r}, 'w').close(); raise SystemExit('one episode failed')"]
+    run_for(result, command, tmp_path / "some.log")
+    assert "one episode failed" in caplog.text
+    with pytest.raises(M2IVError):
+        run_for(tmp_path / "other", command, tmp_path / "other.log")
