@@ -31,7 +31,7 @@ class QualityConfig:
     max_contact_after: float = 0.9  # share of the frames after the release
     max_object_drift_widths: float = 0.5  # of the resting object
     max_object_speed: float = 3.0  # times the source's
-    max_label_speed: float = 1.5  # times the fastest recorded, per column
+    max_label_speed: float = 1.5  # times the fastest recorded or allowed to a plan, per column
     max_action_error: float = 0.2  # between actions and the states that follow, share of each column's range
     max_path_error: float = 0.06  # between labelled and seen gripper, share of the frame's width
     max_label_lag_s: float = 0.5  # by which labels and picture agree best

@@ -8,18 +8,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.background import spread
 from m2iv_robot.camera import CameraFit
-from m2iv_robot.camera.tip import arm_tips
 from m2iv_robot.errors import SegmentationError
 from m2iv_robot.labelling import LabelEstimate
-from m2iv_robot.masks import area, dilate, resize
+from m2iv_robot.masks import area, centroid, dilate
 from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
-MAP_FRAMES = 32  # of the source that a map from poses to pixels is fitted on
-TIP_WIDTH_PX = 160  # of masks in which the arm's tip is looked for
-LEAST_MAP_FRAMES = 8
+LEAST_MAP_FRAMES = 8  # of the source's carry that a map from poses to pixels is fitted on
 RIDGE = 1e-3
 
 
@@ -59,15 +55,6 @@ def reference_frame(context: SourceContext) -> int:
     return int((seen - 2 * crowded).argmax())
 
 
-def seen_tips(actor: Bool[Tensor, "n h w"]) -> Float[np.ndarray, "n 2"]:
-    """Pixels of the arm's tip, looked for in small masks; NaN where it is not seen."""
-    height, width = actor.shape[-2:]
-    scale = min(1.0, TIP_WIDTH_PX / width)
-    small = resize(actor, max(1, round(scale * height)), max(1, round(scale * width)))
-    factors = np.array([width / small.shape[-1], height / small.shape[-2]])
-    return (arm_tips(small) + 0.5) * factors - 0.5
-
-
 def gripper_path_px(state: Float[Tensor, "t s"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
     """Where the gripper's tip is in the picture for states, by the camera's fit or as the source showed it.
 
@@ -85,20 +72,20 @@ def gripper_path_px(state: Float[Tensor, "t s"], context: SourceContext) -> Floa
 
 
 def _learned_path(poses: Float[np.ndarray, "t 4 4"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
-    """Pixels of the tip as an affine map of the tool's place, fitted on the source's masks; None with too few.
+    """Pixels of what is held as an affine map of the tool's place, fitted on the source's carry; None with too few.
 
     The camera's perspective is left out, so places far from the source's are some pixels off.
     """
-    chosen = spread(context.episode.length, MAP_FRAMES)
-    tips = seen_tips(context.masks.actor[chosen])
-    seen = np.isfinite(tips[:, 0])
+    frames = np.array([frame for phase in context.phases for frame in range(phase.grasp, phase.release)], dtype=int)
+    centres = centroid(context.masks.object[frames]).double().numpy().reshape(-1, 2)
+    seen = np.isfinite(centres[:, 0])
     if seen.sum() < LEAST_MAP_FRAMES:
         return None
-    places = context.robot.kinematics.forward(context.episode.state)[chosen][:, :3, 3][seen]
+    places = context.robot.kinematics.forward(context.episode.state)[frames][:, :3, 3][seen]
     middle = places.mean(0)
-    inputs, wanted = _with_one(places - middle), tips[seen]
+    inputs, wanted = _with_one(places - middle), centres[seen]
     weights = np.ones(len(inputs))
-    for _ in range(10):  # robust: a tip that is not the gripper counts little
+    for _ in range(10):  # robust: a centre half hidden counts little
         weighted = inputs * weights[:, None]
         solution = np.linalg.solve(inputs.T @ weighted + RIDGE * np.eye(4), weighted.T @ wanted)
         misses = np.linalg.norm(inputs @ solution - wanted, axis=1)

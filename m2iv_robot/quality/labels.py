@@ -2,15 +2,16 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from m2iv_robot.background import spread
 from m2iv_robot.masks import centroid
 from m2iv_robot.quality.config import QualityConfig
-from m2iv_robot.quality.context import SourceContext, gripper_path_px, seen_tips
+from m2iv_robot.quality.context import SourceContext, gripper_path_px
 from m2iv_robot.quality.evidence import Case, labelled_holds, rows_held
 from m2iv_robot.quality.verdict import at_least, at_most
 from m2iv_robot.retarget import RobotModel
@@ -18,81 +19,109 @@ from m2iv_robot.types import Candidate, CheckResult, EpisodePhases
 
 LONGEST_LAG_S = 1.6
 LAG_STEP_S = 0.1
+LEAST_MISFIT_PX = 1.0  # better than this no path fits
 CLEARER = 0.75  # of the misfit without a lag: a lag must fit so much better to be believed
-SOURCE_LOOKS = 16  # at the source
-LEAST_LOOKS = 5  # at the gripper, below which its path cannot be judged
+LEAST_LOOKS = 5  # at actor or held object, below which a path cannot be judged
+STILL_COLUMN = 1e-3  # of the largest range: a column with less never moves
 HOLD_MARGIN_S = 0.3  # around a labelled hold
 STILL_WIDTHS = 0.2  # an object that moves less than this between looks rests
 
 
 def path_error(case: Case, config: QualityConfig) -> CheckResult | None:
-    """Median distance of the actor's tip in the picture from the labelled gripper, in frame widths."""
-    path = labelled_path(case)
-    if path is None:
-        return None
-    tips = seen_tips(case.seen.actor)
-    seen = np.isfinite(tips[:, 0])
-    if seen.sum() < LEAST_LOOKS:
-        return None
-    away = tips[seen] - path[np.array(case.frames)[seen]] - usual_offset(case.context)
-    misses = np.linalg.norm(away, axis=1)
-    return at_most("path_error", float(np.median(misses)) / case.seen.actor.shape[-1], config.max_path_error)
+    """How far the labelled gripper is from where actor and object are seen, in frame widths, without a lag.
 
-
-def usual_offset(context: SourceContext) -> Float[np.ndarray, " 2"]:
-    """How far the arm's outermost pixels are from the labelled gripper in the source, px, typically."""
-    episode = context.episode
-    path = None if episode.state is None else gripper_path_px(episode.state, context)
-    if path is None:
-        return np.zeros(2)
-    chosen = spread(episode.length, SOURCE_LOOKS)
-    away = seen_tips(context.masks.actor[chosen]) - path[chosen]
-    away = away[np.isfinite(away[:, 0])]
-    return np.median(away, axis=0) if len(away) >= LEAST_LOOKS else np.zeros(2)
+    The mean distance to the nearest pixel of either, or the median distance from the held object, the larger.
+    """
+    evidence = followed(case)
+    if evidence is None:
+        return None
+    errors = [evidence.off_actor(0.0), evidence.off_object(0.0)]
+    return at_most("path_error", max(errors) / case.seen.actor.shape[-1], config.max_path_error)
 
 
 def label_lag(case: Case, config: QualityConfig) -> CheckResult | None:
-    """By how many s the labels must be shifted to agree best with the gripper and the held object in the picture."""
-    path = labelled_path(case)
-    if path is None:
-        return None
-    tracks = [track for track in seen_tracks(case) if len(track[0]) >= LEAST_LOOKS]
-    if not tracks:
+    """By how many s the labels must be shifted to agree best with actor and held object in the picture."""
+    evidence = followed(case)
+    if evidence is None:
         return None
     fps = case.candidate.episode.fps
     lags = np.arange(-LONGEST_LAG_S, LONGEST_LAG_S + 1e-9, LAG_STEP_S)
-    misfits = np.array([misfit(tracks, path, lag * fps) for lag in lags])
+    misfits = np.array([evidence.off_actor(lag * fps) + evidence.wander(lag * fps) for lag in lags])
+    none = evidence.off_actor(0.0) + evidence.wander(0.0) + LEAST_MISFIT_PX
     best = int(misfits.argmin())
-    none = misfit(tracks, path, 0.0)
-    lag = abs(float(lags[best])) if misfits[best] < CLEARER * none else 0.0
+    lag = abs(float(lags[best])) if misfits[best] + LEAST_MISFIT_PX < CLEARER * none else 0.0
     return at_most("label_lag", lag, config.max_label_lag_s)
+
+
+@dataclass(frozen=True)
+class Followed:
+    """The labelled gripper in the picture, and what it should be at."""
+
+    path: Float[np.ndarray, "t 2"]
+    frames: Int[np.ndarray, " n"]
+    far: Float[np.ndarray, "n h w"]  # distance of every pixel from actor and object
+    held: Int[np.ndarray, " m"]  # frames in which the object is held and seen
+    centres: Float[np.ndarray, "m 2"]  # of the object in them, less its usual distance from the labelled gripper
+
+    def at(self, frames: Int[np.ndarray, " n"], lag_frames: float) -> Float[np.ndarray, "n 2"]:
+        """The path that many frames later."""
+        times = np.arange(len(self.path))
+        return np.stack([np.interp(frames + lag_frames, times, self.path[:, axis]) for axis in range(2)], axis=1)
+
+    def off_actor(self, lag_frames: float) -> float:
+        """Mean distance from actor and object, px; beyond the picture's edge the way to the edge counts too."""
+        places = self.at(self.frames, lag_frames)
+        edge = np.array([self.far.shape[2] - 1, self.far.shape[1] - 1])
+        inside = np.clip(np.round(places), 0, edge).astype(int)
+        outside = np.linalg.norm(places - inside, axis=1) * ((places < 0) | (places > edge)).any(1)
+        return float((self.far[np.arange(len(places)), inside[:, 1], inside[:, 0]] + outside).mean())
+
+    def off_object(self, lag_frames: float) -> float:
+        """Median distance from the held object, px; 0 where it is not seen often enough."""
+        if len(self.held) < LEAST_LOOKS:
+            return 0.0
+        return float(np.median(np.linalg.norm(self.centres - self.at(self.held, lag_frames), axis=1)))
+
+    def wander(self, lag_frames: float) -> float:
+        """How much the held object's distance from the gripper changes, px; 0 where it is not seen often enough."""
+        if len(self.held) < LEAST_LOOKS:
+            return 0.0
+        away = self.centres - self.at(self.held, lag_frames)
+        return float(np.linalg.norm(away - np.median(away, axis=0), axis=1).mean())
+
+
+def followed(case: Case) -> Followed | None:
+    """What the labelled gripper should be at; None where labels or kinematics are not known."""
+    path = labelled_path(case)
+    if path is None:
+        return None
+    either = (case.seen.actor | case.seen.object).numpy()
+    if either.any((1, 2)).sum() < LEAST_LOOKS:
+        return None
+    shown = either.any((1, 2))
+    far = np.stack([cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3) for mask in either[shown]])
+    held = [row for row in rows_held(case) if bool(case.seen.object[row].any())]
+    centres = centroid(case.seen.object[held]).double().numpy().reshape(-1, 2)
+    frames = np.array(case.frames)
+    return Followed(path, frames[shown], far.astype(np.float64), frames[held], centres - usual_offset(case.context))
+
+
+def usual_offset(context: SourceContext) -> Float[np.ndarray, " 2"]:
+    """From the labelled gripper to the held object in the source, px, typically."""
+    state = context.episode.state
+    path = None if state is None else gripper_path_px(state, context)
+    if path is None or not context.phases:
+        return np.zeros(2)
+    frames = np.array([frame for phase in context.phases for frame in range(phase.grasp, phase.release)])
+    centres = centroid(context.masks.object[frames]).double().numpy()
+    seen = np.isfinite(centres[:, 0])
+    return np.median((centres - path[frames])[seen], axis=0) if seen.sum() >= LEAST_LOOKS else np.zeros(2)
 
 
 def labelled_path(case: Case) -> Float[np.ndarray, "t 2"] | None:
     """The gripper in the picture according to the labels that would be written."""
     state = case.candidate.episode.state
     return None if state is None else gripper_path_px(state, case.context)
-
-
-def seen_tracks(case: Case) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What goes with the gripper in the picture, frames and pixels: the actor's tip; the object while it is held."""
-    frames = np.array(case.frames)
-    tips = seen_tips(case.seen.actor)
-    held = rows_held(case)
-    centres = centroid(case.seen.object[held]).numpy().reshape(-1, 2)
-    both = [(frames, tips), (frames[held], centres)]
-    return [(at[np.isfinite(places[:, 0])], places[np.isfinite(places[:, 0])]) for at, places in both]
-
-
-def misfit(tracks: list[tuple[np.ndarray, np.ndarray]], path: Float[np.ndarray, "t 2"], lag_frames: float) -> float:
-    """How far tracks are from the path that many frames later, px; a constant offset of a track does not count."""
-    times = np.arange(len(path))
-    misses = []
-    for frames, places in tracks:
-        there = np.stack([np.interp(frames + lag_frames, times, path[:, axis]) for axis in range(2)], axis=1)
-        away = places - there
-        misses.append(np.linalg.norm(away - np.median(away, axis=0), axis=1))
-    return float(np.mean(np.concatenate(misses)))
 
 
 def held_agreement(case: Case, config: QualityConfig) -> CheckResult | None:
@@ -132,13 +161,13 @@ def overlap(first: int, last: int, hold: EpisodePhases, margin: float) -> float:
 
 
 def label_speed(candidate: Candidate, context: SourceContext, config: QualityConfig) -> CheckResult | None:
-    """The fastest column of the state, as a multiple of the fastest ever recorded in that column."""
+    """The fastest column of the state, as a multiple of the fastest ever recorded or allowed to a plan."""
     robot, state = context.robot, candidate.episode.state
     if robot is None or state is None or len(state) < 2:
         return None
     speed = np.abs(np.diff(state.double().numpy(), axis=0)).max(axis=0) * candidate.episode.fps
-    floor = 0.1 * robot.top_speed.max()
-    return at_most("label_speed", float((speed / np.maximum(robot.top_speed, floor)).max()), config.max_label_speed)
+    allowed = np.maximum(robot.top_speed, robot.limits.speed)
+    return at_most("label_speed", float((speed / np.maximum(allowed, 1e-9)).max()), config.max_label_speed)
 
 
 def action_error(candidate: Candidate, context: SourceContext, config: QualityConfig) -> CheckResult | None:
@@ -157,10 +186,10 @@ def disagreement(
     """Mean distance of actions from states in the dataset's convention; `source` gives each column's range."""
     states, actions, recorded = (labels.double().numpy() for labels in (state, action, source))
     spread = np.ptp(recorded, axis=0)
-    spread = np.maximum(spread, 0.05 * spread.max())
+    moved = spread > STILL_COLUMN * spread.max()
     convention = robot.convention
     if convention.kind == "delta":
-        moved = convention.gain != 0
+        moved &= convention.gain != 0
         steps = np.diff(states, axis=0) * convention.gain
         typical = np.maximum(np.abs(np.diff(recorded, axis=0) * convention.gain).mean(axis=0), 1e-9)
         return float((np.abs(actions[:-1] - steps) / typical)[:, moved].mean())
@@ -168,7 +197,7 @@ def disagreement(
     at = np.clip(np.arange(len(states)) + lag, 0, len(states) - 1)
     times = np.arange(len(states))
     later = np.stack([np.interp(at, times, column) for column in states.T], axis=1)
-    return float((np.abs(actions - later) / spread).mean())
+    return float((np.abs(actions - later)[:, moved] / spread[moved]).mean())
 
 
 def labeller_error(candidate: Candidate, context: SourceContext, config: QualityConfig) -> CheckResult | None:

@@ -40,7 +40,7 @@ def object_flicker(case: Case, config: QualityConfig) -> CheckResult | None:
     if len(colours) < 3:
         return None
     steps = np.linalg.norm(np.diff(np.stack(colours), axis=0), axis=1)
-    return at_most("object_flicker", float(np.mean(steps)), config.max_object_flicker)
+    return at_most("object_flicker", float(np.median(steps)), config.max_object_flicker)
 
 
 def resting_colours(case: Case, config: QualityConfig) -> list[Float[np.ndarray, " 3"] | None]:

@@ -72,11 +72,11 @@ def object_elsewhere(candidate: Candidate, widths: float = 1.5) -> Candidate:
 
 
 def labels_shifted(candidate: Candidate, seconds: float = 1.0) -> Candidate:
-    """State and action that many seconds late; the first ones held."""
+    """State and action that many seconds late (early where negative); the first (last) ones held."""
     episode = candidate.episode
     if episode.state is None or episode.action is None:
         return candidate
-    late = (torch.arange(episode.length) - round(seconds * episode.fps)).clamp(min=0)
+    late = (torch.arange(episode.length) - round(seconds * episode.fps)).clamp(0, episode.length - 1)
     return replace(candidate, episode=replace(episode, state=episode.state[late], action=episode.action[late]))
 
 
