@@ -77,6 +77,7 @@ def check_labels(task: AugmentTask, planned: PlanReport) -> None:
     reasons += sorted({entry.reason for entry in planned.refusals})
     if planned.plans:
         reasons.append("labels=video_only makes videos and the page, no dataset")
+    reasons = reasons or ["no free place was found for the object: see the messages above, and m2iv plan for a drawing"]
     listed = "".join(f"\n  {reason}" for reason in reasons)
     raise PlanError(f"{name}: no motion could be planned, so new episodes would have no labels:{listed}")
 

@@ -207,8 +207,10 @@ class _Studio:
         if not grasp <= frame < release:
             return layer
         here = motion.object_px[frame]
-        shift = motion.object_goal_px[frame] - here + self._offset(frame)
-        return layer.through(scale_field(here, shift, float(motion.object_scale[frame]), self.height, self.width))
+        x, y = motion.object_goal_px[frame] - here + self._offset(frame)
+        centre = (float(here[0]), float(here[1]))
+        scale = float(motion.object_scale[frame])
+        return layer.through(scale_field(centre, (float(x), float(y)), scale, self.height, self.width))
 
     def _offset(self, frame: int) -> Float[np.ndarray, " 2"]:
         """How far the held object is from where it rests, at grasp or release; passes away from there (output px)."""
