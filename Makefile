@@ -29,7 +29,7 @@ REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d '
 INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
 INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
-.PHONY: help demo test test-jazzy test-ros soak lint format benchmark weights picture osmesa clean
+.PHONY: help demo test test-jazzy test-ros soak lint format benchmark weights stages picture osmesa clean
 
 help:
 	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
@@ -38,7 +38,7 @@ help:
 	@echo "make soak        ten minutes of requests against the ROS node; MINUTES=1"
 	@echo "make format      put the code in shape"
 	@echo "make benchmark   every benchmark, one after the other: outputs/benchmarks"
-	@echo "make weights     train the segmenter on data in M2IV_DATA and on simulation: outputs/training"
+	@echo "make weights     train segmenter and both stages on data in M2IV_DATA and on simulation: outputs/training"
 	@echo "make picture     the picture in README.md, from real frames"
 	@echo "make clean       remove what was built or downloaded into this folder, outputs/ excepted"
 
@@ -72,7 +72,8 @@ format: $(INSTALLED_TO_TEST)
 benchmark: $(INSTALLED_TO_TEST) osmesa
 	@for file in configs/benchmark/*.yaml; do $(M2IV) benchmark "benchmark=$$(basename "$$file" .yaml)"; done
 
-# Scenes labelled by simulation and from real clips first, then the segmenter that learns from them: hours on two cores
+# The segmenter from labelled scenes, then both stages from clips that it masks: hours on two cores for the first, two for
+# the rest. What is there is gone on from; `make stages` is the second half alone, INITIAL=shipped goes on from what ships
 weights: $(INSTALLED_TO_TEST) osmesa
 	$(M2IV) train train.part=store store=droid_clips store.source=$(M2IV_DATA)/droid_clips train.output=$(STORES)/droid
 	$(M2IV) train train.part=store store=droid_bases store.source=$(M2IV_DATA)/droid_clips train.output=$(STORES)/bases
@@ -81,6 +82,18 @@ weights: $(INSTALLED_TO_TEST) osmesa
 	done
 	$(M2IV) train train.part=segmenter "train.stores=[$(STORES)/droid,$(STORES)/bases,$(STORES)/so101,$(STORES)/panda]" \
 	  train.output=$(OUTPUTS)/training/segmenter
+	$(MAKE) stages
+
+CLIPS := $(OUTPUTS)/training/clips
+INITIAL ?=
+stages: $(INSTALLED_TO_TEST) osmesa
+	$(M2IV) train train.part=clips store=droid_clips 'store.excluded=[]' 'store.held_out=[]' store.source=$(M2IV_DATA)/droid_clips \
+	  train.output=$(CLIPS)/droid
+	$(M2IV) train train.part=clips store=simulation store.count=240 store.first_scene=20000 train.output=$(CLIPS)/so101
+	for stage in trajectory:whole video:crop; do \
+	  $(M2IV) train train.part=$${stage%:*} training=$${stage%:*} clips=$${stage#*:} "train.stores=[$(CLIPS)/droid,$(CLIPS)/so101]" \
+	    'train.store_weights=[0.7,0.3]' train.initial=$(INITIAL) train.output=$(OUTPUTS)/training/$${stage%:*}; \
+	done
 
 # The picture in README.md
 picture: $(INSTALLED_TO_RUN)
