@@ -65,7 +65,7 @@ def test_episodes_are_recorded_saved_discarded_and_taken_over_from_an_earlier_pr
         with pytest.raises(RecordingError, match="no episode to discard"):
             recorder.discard()
     finally:
-        assert recorder.close(60)
+        assert recorder.close(60.0)
     assert [(entry.index, entry.error) for entry in saved] == [(0, ""), (1, "")]
     dataset = open_dataset(DatasetConfig(root=str(root)))
     assert [dataset.task(index) for index in range(2)] == ["left behind", "second"]

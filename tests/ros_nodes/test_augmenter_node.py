@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from augmenter_client import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NODE, SAMPLE, AugmenterClient
-from ros_processes import interrupt, node_parameters, wait_until
+from ros_processes import TIMEOUT_S, interrupt, node_parameters, wait_until
 
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset
 
@@ -26,7 +26,9 @@ def folders(tmp_path):
 def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled(processes, augmenter, folders):
     node = processes.start(
         "ros_nodes.augmenter_node",
-        *node_parameters(**folders, segmentation="motion", renderer="cut_and_paste", device="cpu"),
+        *node_parameters(
+            **folders, load_timeout_s=TIMEOUT_S, segmentation="motion", renderer="cut_and_paste", device="cpu"
+        ),
     )
     assert "configure and activate" in augmenter.call("augment").message
     assert augmenter.change(CONFIGURE)
@@ -73,7 +75,9 @@ def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled
 def test_weights_that_are_missing_fail_the_configuration_with_their_name(processes, augmenter, folders, tmp_path):
     node = processes.start(
         "ros_nodes.augmenter_node",
-        *node_parameters(**folders, segmentation="motion", video_weights=str(tmp_path / "none.safetensors")),
+        *node_parameters(
+            **folders, load_timeout_s=TIMEOUT_S, segmentation="motion", video_weights=str(tmp_path / "none.safetensors")
+        ),
     )
     assert not augmenter.change(CONFIGURE)
     assert "none.safetensors" in processes.said("ros_nodes.augmenter_node")
@@ -89,7 +93,8 @@ def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processe
     for name, kind in topics.items():
         client.listen(kind, f"{NODE}/synthetic/{name}", 100)
     node = processes.start(
-        "ros_nodes.augmenter_node", *node_parameters(**folders, renderer="cut_and_paste", device="cpu", gate=False)
+        "ros_nodes.augmenter_node",
+        *node_parameters(**folders, load_timeout_s=TIMEOUT_S, renderer="cut_and_paste", device="cpu", gate=False),
     )
     assert augmenter.change(CONFIGURE) and augmenter.change(ACTIVATE)
     assert augmenter.call("augment").message == "request 1"
