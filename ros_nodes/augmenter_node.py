@@ -42,6 +42,7 @@ class AugmenterNode(LifecycleNode):
         self.create_service(Trigger, "~/augment", self._on_augment)
         self.create_service(Trigger, "~/cancel", self._on_cancel)
         self.add_on_set_parameters_callback(self._check_parameters)
+        self.get_logger().info("no models are loaded yet: ros2 lifecycle set /augmenter_node configure, then activate")
 
     def value(self, name: str):
         """A parameter's value."""
