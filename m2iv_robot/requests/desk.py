@@ -15,7 +15,8 @@ from m2iv_robot.requests.process import Event, GeneratorProcess
 from m2iv_robot.requests.request import AugmentRequest, RequestLimits, check_request
 
 LOADED, FAULT, GONE = "loaded", "failed", "gone"
-CANCEL_TIMEOUT_S = 10.0  # a generator that has not stopped by then is ended; a step of a network takes seconds at most
+CANCEL_TIMEOUT_S = 60.0  # a generator that has not stopped by then is ended; a step of a network takes seconds at most
+IDLE_TIMEOUT_S = 3.0  # one that does nothing, or is still loading, is ended sooner
 
 
 class Desk:
@@ -60,9 +61,9 @@ class Desk:
         self.close_to_requests("the models were unloaded")
         with self._lock:
             process, self._process = self._process, None
-        if process is not None:
-            process.close(timeout_s=CANCEL_TIMEOUT_S)
         running = self.board.running
+        if process is not None:
+            process.close(timeout_s=IDLE_TIMEOUT_S if running is None else CANCEL_TIMEOUT_S)
         if running is not None:
             self._end(running.id, CANCELLED, "the models were unloaded")
         self.models = {}

@@ -25,7 +25,7 @@ from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import PlanReport, plan_dataset
 from m2iv_robot.plan.dataset import kinematics_of
 from m2iv_robot.quality import QualityConfig, QualityGate
-from m2iv_robot.requests.cancelling import CancelledError
+from m2iv_robot.requests.cancelling import Cancel, CancelledError
 from m2iv_robot.requests.preview import save_preview
 from m2iv_robot.requests.request import AugmentRequest, RequestLimits, check_request, inside
 from m2iv_robot.segmentation import load_segmenter, parse_segmentation
@@ -40,7 +40,7 @@ class Told(Protocol):
     """Who is told how it goes."""
 
     def progress(self, message: str, share: float) -> None:
-        """How far it is; raises CancelledError where it should stop."""
+        """How far it is."""
 
     def episode(self, accepted: bool, message: str, preview: str) -> None:
         """An episode was made."""
@@ -96,7 +96,7 @@ class Engine:
         """What is loaded, as plain JSON."""
         return {"device": str(self.device), "weights": self.networks.hashes, "segmentation": self.config.segmentation}
 
-    def run(self, request: AugmentRequest, told: Told) -> str:
+    def run(self, request: AugmentRequest, told: Told, cancel: Cancel) -> str:
         """Make the episodes that the request asks for; returns what became of them.
 
         Raises:
@@ -108,12 +108,14 @@ class Engine:
         root = inside(request.output, self.config.output_root, "output")
         task = self._task(request, dataset, root)
         told.progress("finding robot and object", 0.0)
-        annotated = annotate_dataset(task.annotation, _telling(told, "annotate"))
-        failures = dict(annotated.failures)
-        if request.episode in failures:
-            raise failures[request.episode]
-        planned = self._plan(request, task, told)
-        return self._make(request, task, planned, told)
+        with cancel.heard():
+            annotated = annotate_dataset(task.annotation, _telling(told, "annotate"))
+            failures = dict(annotated.failures)
+            if request.episode in failures:
+                raise failures[request.episode]
+            planned = self._plan(request, task, told)
+            augmenter = self._augmenter(task, planned)
+        return self._make(request, augmenter, planned, told, cancel)
 
     def _plan(self, request: AugmentRequest, task: AugmentTask, told: Told) -> PlanReport:
         """Plans from the request's episode alone."""
@@ -127,23 +129,28 @@ class Engine:
         check_labels(task, planned)
         return planned
 
-    def _make(self, request: AugmentRequest, task: AugmentTask, planned: PlanReport, told: Told) -> str:
+    def _augmenter(self, task: AugmentTask, planned: PlanReport) -> Augmenter:
         plans = plan_task(task, 1)
         kinematics = kinematics_of(plans)
         library = Library(task, plans, kinematics, robots_of(plans, kinematics, planned))
-        wrists = wrist_cameras(task) if task.config.wrist == "retime" else ()
-        augmenter = Augmenter(task, library, wrists)
+        return Augmenter(task, library, wrist_cameras(task) if task.config.wrist == "retime" else ())
+
+    def _make(
+        self, request: AugmentRequest, augmenter: Augmenter, planned: PlanReport, told: Told, cancel: Cancel
+    ) -> str:
+        task = augmenter.task
         scenes = {index: scene for scene in planned.scenes for index in scene.episodes}
-        output = format_like(task.annotation.dataset, cameras=(request.camera, *wrists), extra=())
+        output = format_like(task.annotation.dataset, cameras=(request.camera, *augmenter.wrists), extra=())
         written = rejected = refused = 0
         cancelled: CancelledError | None = None
         with EpisodeWriter(task.root, output, task.writer, settings={"requested": True}) as writer:
             for numbered in number_plans(planned.plans, request.seed):
                 if written == request.count:
                     break
+                told.progress(f"episode {written + 1} of {request.count}", _share(written, request.count))
                 try:
-                    told.progress(f"episode {written + 1} of {request.count}", _share(written, request.count))
-                    made = augmenter.make(numbered, scenes[numbered.plan.source_episode])
+                    with cancel.heard():
+                        made = augmenter.make(numbered, scenes[numbered.plan.source_episode])
                 except PlanError:
                     refused += 1
                     continue
@@ -228,7 +235,7 @@ def _around(request: AugmentRequest, dataset: Dataset) -> list[float]:
 
 
 def _telling(told: Told, stage: str):
-    """A progress callback of the library that tells, and that hears a cancel."""
+    """A progress callback of the library that tells."""
     first, last = STAGES[stage]
 
     def tell(what: str, done: int, total: int) -> None:

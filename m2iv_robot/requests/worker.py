@@ -25,7 +25,7 @@ import torch
 from m2iv_robot.config import parse
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.requests.board import CANCELLED, DONE, FAILED
-from m2iv_robot.requests.cancelling import CancelledError, cancellable
+from m2iv_robot.requests.cancelling import Cancel, CancelledError
 from m2iv_robot.requests.engine import Engine, EngineConfig
 from m2iv_robot.requests.request import AugmentRequest
 
@@ -43,38 +43,38 @@ def main(arguments: list[str]) -> int:
             answers.write(json.dumps(event) + "\n")
 
     jobs: queue.Queue[dict | None] = queue.Queue()
-    cancelled = threading.Event()
-    threading.Thread(target=listen, args=(sys.stdin, jobs, cancelled), daemon=True).start()
+    cancel = Cancel()
+    threading.Thread(target=listen, args=(sys.stdin, jobs, cancel), daemon=True).start()
     try:
         engine = Engine(parse(EngineConfig, json.loads(arguments[0]), "augmenter"))
     except M2IVError as error:
         emit({"event": "failed", "message": str(error)})
         return 1
     emit({"event": "loaded", **engine.describe()})
-    serve(engine, jobs, cancelled, emit)
+    serve(engine, jobs, cancel, emit)
     return 0
 
 
-def listen(commands: TextIO, jobs: queue.Queue, cancelled: threading.Event) -> None:
+def listen(commands: TextIO, jobs: queue.Queue, cancel: Cancel) -> None:
     """Queue requests and hear cancels; at the end of the input whatever runs is cancelled."""
     for line in commands:
         command = json.loads(line)
         if command["do"] == "cancel":
-            cancelled.set()
+            cancel.ask()
         else:
-            cancelled.clear()
+            cancel.forget()
             jobs.put(command)
-    cancelled.set()
+    cancel.ask()
     jobs.put(None)
 
 
-def serve(engine: Engine, jobs: queue.Queue, cancelled: threading.Event, emit: Emit) -> None:
+def serve(engine: Engine, jobs: queue.Queue, cancel: Cancel, emit: Emit) -> None:
     """Run requests until there will be no more."""
     while (job := jobs.get()) is not None:
         ident = job["id"]
         try:
-            with cancellable(cancelled):
-                summary = engine.run(parse(AugmentRequest, job["request"], "request"), _Told(ident, emit, cancelled))
+            request = parse(AugmentRequest, job["request"], "request")
+            summary = engine.run(request, _Told(ident, emit), cancel)
             emit({"event": "ended", "id": ident, "state": DONE, "message": summary})
         except CancelledError:
             emit({"event": "ended", "id": ident, "state": CANCELLED, "message": "cancelled"})
@@ -89,19 +89,12 @@ def serve(engine: Engine, jobs: queue.Queue, cancelled: threading.Event, emit: E
 class _Told:
     """What the engine tells while it works on one request."""
 
-    def __init__(self, ident: int, emit: Emit, cancelled: threading.Event) -> None:
+    def __init__(self, ident: int, emit: Emit) -> None:
         self._ident = ident
         self._emit = emit
-        self._cancelled = cancelled
 
     def progress(self, message: str, share: float) -> None:
-        """How far it is.
-
-        Raises:
-            CancelledError: it should stop.
-        """
-        if self._cancelled.is_set():
-            raise CancelledError("cancelled")
+        """How far it is."""
         self._emit({"event": "progress", "id": self._ident, "share": share, "message": message})
 
     def episode(self, accepted: bool, message: str, preview: str) -> None:
