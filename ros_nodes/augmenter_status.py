@@ -35,6 +35,7 @@ class AugmenterStatus:
         node.create_timer(PERIOD_S, self._on_timer, clock=rclpy.clock.Clock())
 
     def _on_timer(self) -> None:
+        self._synthetic.update()
         self._periods += 1
         whole = self._periods % EVERY == 0
         if whole:

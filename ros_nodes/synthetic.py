@@ -1,11 +1,11 @@
 """Showing synthetic episodes on topics, at their own rate, from files that the generator leaves."""
 
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from visualization_msgs.msg import MarkerArray
 
@@ -15,20 +15,13 @@ from ros_nodes import conversions
 
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LASTING = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-TICK_S = 0.005  # how exactly the frames keep their time
-
-
-@dataclass
-class _Showing:
-    """The episode that is being shown."""
-
-    preview: Preview
-    started_ns: int
-    next_frame: int = 0
 
 
 class SyntheticPublisher:
-    """Publishers of ~/synthetic/...; episodes are shown one after the other, each once."""
+    """Publishers of ~/synthetic/...; episodes are shown one after the other, each once.
+
+    A timer runs only while one is shown: every timer that ticks takes time from the camera.
+    """
 
     def __init__(self, node: LifecycleNode, base_frame: str, camera_frame: str) -> None:
         """`base_frame` is the robot's, for the markers; `camera_frame` goes with the images."""
@@ -40,47 +33,54 @@ class SyntheticPublisher:
         self._joints = node.create_publisher(JointState, "~/synthetic/joint_states", RELIABLE)
         self._markers = node.create_publisher(MarkerArray, "~/synthetic/markers", LASTING)
         self._waiting: deque[Path] = deque()
-        self._showing: _Showing | None = None
+        self._preview: Preview | None = None
+        self._next_frame = 0
+        self._timer: Timer | None = None
         self.shown = 0  # frames
-        node.create_timer(TICK_S, self._tick)
 
     def add(self, path: Path) -> None:
         """Show this one when those before it were shown; from any thread."""
         self._waiting.append(path)
 
+    def update(self) -> None:
+        """Begin with the next episode if none is shown; call it now and then, from the executor's thread."""
+        if self._preview is not None or not self._waiting:
+            return
+        path = self._waiting.popleft()
+        try:
+            self._preview = load_preview(path)
+        except M2IVError as error:
+            self._node.get_logger().warning(str(error))
+            return
+        finally:
+            path.unlink(missing_ok=True)
+        if len(self._preview.gripper_path_m):
+            header = conversions.header_at(self._node.get_clock().now().to_msg(), self._frames["base"])
+            path_m, held = self._preview.gripper_path_m, self._preview.held
+            self._markers.publish(conversions.path_markers(path_m, held, header))
+        self._next_frame = 0
+        self._timer = self._node.create_timer(1 / self._preview.fps, self._tick)
+
     def clear(self) -> None:
         """Show nothing more."""
         while self._waiting:
             self._waiting.popleft().unlink(missing_ok=True)
-        self._showing = None
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+        self._timer = self._preview = None
 
     def _tick(self) -> None:
-        now_ns = self._node.get_clock().now().nanoseconds
-        if self._showing is None:
-            if not self._waiting:
-                return
-            self._showing = self._begin(self._waiting.popleft(), now_ns)
-        showing = self._showing
-        if showing is None or (now_ns - showing.started_ns) / 1e9 < showing.next_frame / showing.preview.fps:
+        preview = self._preview
+        if preview is None:
             return
-        self._publish(showing.preview, showing.next_frame)
+        self._publish(preview, self._next_frame)
         self.shown += 1
-        showing.next_frame += 1
-        if showing.next_frame == len(showing.preview.frames):
-            self._showing = None
-
-    def _begin(self, path: Path, now_ns: int) -> _Showing | None:
-        try:
-            preview = load_preview(path)
-        except M2IVError as error:
-            self._node.get_logger().warning(str(error))
-            return None
-        finally:
-            path.unlink(missing_ok=True)
-        if len(preview.gripper_path_m):
-            header = conversions.header_at(self._node.get_clock().now().to_msg(), self._frames["base"])
-            self._markers.publish(conversions.path_markers(preview.gripper_path_m, preview.held, header))
-        return _Showing(preview, now_ns)
+        self._next_frame += 1
+        if self._next_frame == len(preview.frames):
+            self._stop()
 
     def _publish(self, preview: Preview, frame: int) -> None:
         stamp = self._node.get_clock().now().to_msg()
