@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from m2iv_robot.data.lerobot_io import EpisodeRecord, EpisodeWriter, OutputFormat, WriterConfig
+from m2iv_robot.data.lerobot_io import EpisodeRecord, EpisodeWriter, OutputFormat, WriterConfig, recordings_folder
 from m2iv_robot.errors import WriteError
 from m2iv_robot.recording.spool import SpooledEpisode
-
-REPORTS = "recordings"  # the folder of an output's reports is called <output>_recordings
 
 
 def save_episode(episode: SpooledEpisode, root: str | Path, config: WriterConfig) -> int:
@@ -23,8 +21,7 @@ def save_episode(episode: SpooledEpisode, root: str | Path, config: WriterConfig
         WriteError: it does not fit the dataset, or cannot be written.
     """
     root = Path(root).expanduser().absolute()
-    settings = {"cameras": episode.intrinsics} if episode.intrinsics else {}
-    with EpisodeWriter(root, output_format(episode), config, settings=settings) as writer:
+    with EpisodeWriter(root, output_format(episode), config) as writer:
         cameras = {key: torch.from_numpy(episode.frames(key)).permute(0, 3, 1, 2) for key in episode.sizes}
         labels = {key: torch.from_numpy(rows.astype(np.float32)) for key, rows in episode.values().items()}
         writer.append(EpisodeRecord(episode.key, episode.task, cameras, labels))
@@ -46,8 +43,7 @@ def output_format(episode: SpooledEpisode) -> OutputFormat:
 
 def report_path(root: str | Path, index: int) -> Path:
     """The report of an episode: how its frames were put together."""
-    root = Path(root)
-    return root.with_name(f"{root.name}_{REPORTS}") / f"episode_{index:06d}.json"
+    return recordings_folder(root) / f"episode_{index:06d}.json"
 
 
 def _episode_count(root: Path) -> int:
@@ -60,4 +56,5 @@ def _episode_count(root: Path) -> int:
 def _save_report(root: Path, episode: SpooledEpisode, index: int) -> None:
     path = report_path(root, index)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"key": episode.key, "task": episode.task, **episode.report}, indent=1))
+    about = {"key": episode.key, "task": episode.task, "intrinsics": episode.intrinsics}
+    path.write_text(json.dumps({**about, **episode.report}, indent=1))

@@ -87,9 +87,8 @@ def test_each_frame_shows_the_image_of_its_time_in_both_cameras(dataset, message
 
 def test_the_dataset_tells_robot_task_rate_calibration_and_how_it_was_recorded(dataset):
     assert (dataset.fps, dataset.robot_type, dataset.task(0)) == (30, "ur5e_robotiq", "put the cup on the plate")
-    settings = json.loads((dataset.root / "meta" / "m2iv_writer.json").read_text())
-    assert settings["run"]["cameras"][FRONT]["k"][0] == 80.0
     report = json.loads(report_path(dataset.root, 0).read_text())
+    assert report["intrinsics"][FRONT]["k"][0] == 80.0
     assert (report["frames"], report["gaps"], report["trimmed_end"]) == (119, 0, 0)
     assert report["measured_fps"] == pytest.approx(30, abs=0.05)
     assert report["streams"]["observation.state[0]"]["received"] == 2000

@@ -1,7 +1,7 @@
 """LeRobot datasets in and out; the only package that imports lerobot."""
 
 from m2iv_robot.data.lerobot_io.assemble import EpisodeRecord
-from m2iv_robot.data.lerobot_io.calibration import RecordedCamera, recorded_camera
+from m2iv_robot.data.lerobot_io.calibration import RecordedCamera, recorded_camera, recordings_folder
 from m2iv_robot.data.lerobot_io.decode import decode_slice, read_frames
 from m2iv_robot.data.lerobot_io.output_format import OutputFormat, WriterConfig, format_like
 from m2iv_robot.data.lerobot_io.provenance import PROVENANCE_FILE, REJECTED_FILE, episode_key
@@ -30,4 +30,5 @@ __all__ = [
     "read_frames",
     "read_labels",
     "recorded_camera",
+    "recordings_folder",
 ]
