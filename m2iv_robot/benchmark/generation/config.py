@@ -30,6 +30,8 @@ class GenerationBenchmarkConfig:
     fvd_clips: int = 48  # of each set, embedded for FVD (about a second each); 0: no FVD
     control_clips: int = 24  # of each set, whose generated frames are segmented again; 0: none
     episodes: int = 4  # simulated ones of each robot, made whole by both stages; 0: none
+    pipeline_episodes: int = 4  # new ones of each robot and kind of placement, planned and made; 0: none
+    pipeline_recorded: int = 6  # simulated ones that they are made from
     folder: str = "outputs/benchmarks/generation"  # finished clips (a run continues there), made clips, sheets
     sheet_clips: int = 6  # on each row's contact sheet, half of them its worst; 0: no sheets
     device: str = "cpu"
@@ -41,7 +43,15 @@ class GenerationBenchmarkConfig:
         unknown = sorted(set(self.rows) - set(known))
         if unknown:
             raise ConfigError(f"benchmark.generation.rows: unknown row {unknown[0]!r}; known are {', '.join(known)}")
-        for name in ("clips", "simulated_clips", "fvd_clips", "control_clips", "episodes", "sheet_clips"):
+        for name in (
+            "clips",
+            "simulated_clips",
+            "fvd_clips",
+            "control_clips",
+            "episodes",
+            "pipeline_episodes",
+            "sheet_clips",
+        ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"benchmark.generation.{name} must not be negative, got {getattr(self, name)}")
         if self.width < 32 or self.width % 16:

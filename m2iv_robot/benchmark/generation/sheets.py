@@ -17,31 +17,37 @@ GAP_PX = 3
 
 
 def write_sheets(folder: Path, found: SetResults, count: int) -> list[Path]:
-    """A sheet per row (`count` clips, half of them its worst, the rest the same in all rows) and one of all rows."""
+    """A sheet per row: `count` clips, half of them its worst; and one of all rows where they have the same clips."""
     folder = folder / "sheets"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    fixed = evenly(list(found.rows[REAL]), count // 2)
+    fixed = evenly(list(found.rows.get(REAL, {})), count // 2)
     for row, results in found.rows.items():
         if row == REAL:
             continue
-        worst = [clip for clip in ranked(results) if clip not in fixed][: count - len(fixed)]
-        pairs = [pair for clip in [*fixed, *worst] for pair in (strip(found, REAL, clip), strip(found, row, clip))]
-        paths.append(write(folder / f"{found.name}_{row}.png", pairs))
-    together = [strip(found, row, clip) for clip in fixed for row in found.rows]
-    paths.append(write(folder / f"{found.name}_all_rows.png", together))
+        chosen = fixed or evenly(list(results), count // 2)
+        chosen = [*chosen, *(clip for clip in ranked(results) if clip not in chosen)][:count]
+        shown = (REAL, row) if fixed else (row,)
+        paths.append(
+            write(folder / f"{found.name}_{row}.png", [strip(found, name, c) for c in chosen for name in shown])
+        )
+    if fixed:
+        together = [strip(found, row, clip) for clip in fixed for row in found.rows]
+        paths.append(write(folder / f"{found.name}_all_rows.png", together))
     return paths
 
 
 def evenly(names: list[str], count: int) -> list[str]:
     """`count` names spread over the list."""
+    if not names:
+        return []
     return [names[index] for index in sorted({round(i) for i in np.linspace(0, len(names) - 1, count)})]
 
 
 def strip(found: SetResults, row: str, clip: str) -> UInt8[Tensor, "3 h w"]:
     """One clip's frames of one row under a line that says what they are."""
     result: Result = found.rows[row][clip]
-    text = f"{clip}: {LABELS[row]}"
+    text = f"{clip}: {LABELS.get(row, row)}"
     shown = {LEAD: "LPIPS {:.3f}", "psnr_region": "PSNR {:.1f} dB", "place_error_percent": "place {:.0f} % off"}
     texts = [form.format(result.scores[name]) for name, form in shown.items() if name in result.scores]
     text = "; ".join([text, *texts])

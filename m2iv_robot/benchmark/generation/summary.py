@@ -19,11 +19,13 @@ from m2iv_robot.metrics.fvd import (
 )
 
 LEAD = "lpips_region"
+INDEPENDENT = "st_lpips_alex_region"
 QUALITY = (
-    LEAD, "psnr", "ssim", "psnr_region", "ssim_region", "lpips", "sharpness_region", "background_change_levels",
+    LEAD, INDEPENDENT, "psnr", "ssim", "psnr_region", "ssim_region", "lpips", "sharpness_region",
+    "background_change_levels",
 )  # fmt: skip
-WITH_INTERVALS = (LEAD, "psnr", "ssim", "psnr_region")
-LOWER_IS_BETTER = (LEAD, "lpips")
+WITH_INTERVALS = (LEAD, INDEPENDENT, "psnr", "ssim", "psnr_region")
+LOWER_IS_BETTER = (LEAD, INDEPENDENT, "lpips")
 Z_95 = NormalDist().inv_cdf(0.975)
 WORST = 3
 
