@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from m2iv_robot.data.lerobot_io import EpisodeRecord, EpisodeWriter, OutputFormat, WriterConfig, recordings_folder
+from m2iv_robot.data.lerobot_io.staging import EPISODES_FILE, read_lines
 from m2iv_robot.errors import WriteError
 from m2iv_robot.recording.spool import SpooledEpisode
 
@@ -25,7 +26,7 @@ def save_episode(episode: SpooledEpisode, root: str | Path, config: WriterConfig
         cameras = {key: torch.from_numpy(episode.frames(key)).permute(0, 3, 1, 2) for key in episode.sizes}
         labels = {key: torch.from_numpy(rows.astype(np.float32)) for key, rows in episode.values().items()}
         writer.append(EpisodeRecord(episode.key, episode.task, cameras, labels))
-    index = _episode_count(root) - 1
+    index = _index_of(root, episode.key)
     _save_report(root, episode, index)
     episode.remove()
     return index
@@ -46,11 +47,11 @@ def report_path(root: str | Path, index: int) -> Path:
     return recordings_folder(root) / f"episode_{index:06d}.json"
 
 
-def _episode_count(root: Path) -> int:
-    path = root / "meta" / "info.json"
-    if not path.is_file():
-        raise WriteError(f"{root}: no dataset was made; see the messages above")
-    return int(json.loads(path.read_text())["total_episodes"])
+def _index_of(root: Path, key: str) -> int:
+    keys = [line["key"] for line in read_lines(root / EPISODES_FILE)]
+    if key not in keys:
+        raise WriteError(f"{root}: the dataset lacks the episode that was just written; see the messages above")
+    return keys.index(key)
 
 
 def _save_report(root: Path, episode: SpooledEpisode, index: int) -> None:

@@ -126,8 +126,7 @@ def test_the_same_bag_again_changes_nothing_and_another_is_appended(contract, tm
     root = tmp_path / "dataset"
     conversion = Conversion(contract, root, "", WriterConfig(codec="h264"))
     bags = [write_bag(tmp_path / f"bag{n}", ur5e_messages(UR5eBag(seconds=1.5 + n, seed=n))) for n in range(2)]
-    for bag in (bags[0], bags[0], bags[1]):
-        convert_bag(bag, conversion)
+    assert [convert_bag(bag, conversion)[0] for bag in (bags[0], bags[1], bags[0])] == [0, 1, 0]
     dataset = open_dataset(DatasetConfig(root=str(root)))
     assert [dataset.length(index) for index in range(dataset.episode_count)] == [44, 74]
     assert not list(tmp_path.glob(".dataset.recording/*"))
