@@ -27,8 +27,8 @@ class QualityConfig:
     min_order: float = 0.4  # 1: neighbouring frames as alike as in the source, 0: in no order
     max_background_change: float = 0.05  # share of the background that differs from the plate
     max_frozen_s: float = 1.5  # that the picture stands still while the labels move, or longer than in the source
-    min_contact: float = 0.7  # share of the carry's frames
-    max_contact_after: float = 0.9  # share of the frames after the release
+    min_contact: float = 0.7  # share of the carry's frames that show the object
+    max_contact_after: float = 0.5  # 1: actor and object touch in the last frame, though not in the source
     max_object_drift_widths: float = 0.5  # of the resting object
     max_object_speed: float = 3.0  # times the source's
     max_label_speed: float = 1.5  # times the fastest recorded or allowed to a plan, per column
