@@ -22,6 +22,7 @@ from m2iv_robot.models.unet import UNetConfig, build_unet
 
 MASKS = 2  # actor, object
 LEAST_TIME = 0.05  # the velocity is (noisy - clean) / time
+GUESS_ODDS = 2.0  # log-odds of a guessed pixel before the network has its say
 PATH_SIGMA = 0.03  # width of the gripper's mark, as a share of the frame's height
 
 
@@ -138,8 +139,10 @@ class TrajectoryModel(nn.Module):
         context: Float[Tensor, "b n d"] | None = None,
     ) -> Float[Tensor, "b t 2 h w"]:
         """Log-odds of actor and object, as far as they can be told at this noise."""
-        output = self.unet(torch.cat([noisy, conditions], dim=2), time, context).float()
-        return unfold(output, self.config.patch)
+        odds = unfold(self.unet(torch.cat([noisy, conditions], dim=2), time, context).float(), self.config.patch)
+        cells = self.config.patch**2
+        guess = unfold(conditions[:, :, MASKS * cells : (MASKS + 1) * cells].float(), self.config.patch)
+        return odds + GUESS_ODDS * torch.cat([guess, torch.zeros_like(guess)], dim=2)
 
     def loss(
         self,
