@@ -230,7 +230,7 @@ def test_a_run_continues_and_names_the_rows_it_could_not_measure(store, tmp_path
     config = GenerationBenchmarkConfig(
         stores=[str(store)], held_out_groups=["one"], clips=2, simulated_robots=[], width=WIDTH, fvd_clips=0,
         control_clips=0, episodes=0, pipeline_episodes=0,
-        folder=str(tmp_path), sheet_clips=2, rows=["repeat_first", "plate", "paper"],
+        folder=str(tmp_path), sheet_clips=2, rows=["repeat_first", "plate", "paper"], weights_paper="",
     )  # fmt: skip
     figures = run(config)
     assert [line["row"] for line in figures["skipped_rows"]] == ["paper"]
