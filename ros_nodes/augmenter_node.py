@@ -85,6 +85,10 @@ class AugmenterNode(LifecycleNode):
         self.desk.unload()
         return SUCCESS
 
+    def stop(self) -> None:
+        """Wait for models no longer."""
+        self.desk.give_up()
+
     def close(self) -> None:
         """End the generator and leave no file behind."""
         self.desk.unload()

@@ -59,6 +59,9 @@ class RecorderNode(Node):
         self.create_timer(STATUS_PERIOD_S, self._on_timer, clock=rclpy.clock.Clock())
         self.get_logger().info(f"recording to {self.recorder.root} when asked: ros2 service call ~/start")
 
+    def stop(self) -> None:
+        """Nothing waits here."""
+
     def close(self) -> None:
         """Forget a current episode and let the finished ones be written."""
         status = self.recorder.status()
@@ -183,6 +186,7 @@ class RecorderNode(Node):
             "frames": found.frames,
             "episodes waiting": found.waiting,
             "episodes saved": found.saved,
+            "messages waiting": found.queued,
             "messages lost": found.lost_messages,
             "last episode": found.last,
             "dataset": self.recorder.root,

@@ -2,7 +2,9 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Protocol
 
 import rclpy
@@ -12,13 +14,17 @@ from rclpy.signals import SignalHandlerOptions
 from m2iv_robot.errors import M2IVError
 
 FAILED = 1
+HEARD_WITHIN_S = 0.5
 
 
 class ClosableNode(Protocol):
     """A node that has something to finish."""
 
+    def stop(self) -> None:
+        """Give up what a callback waits for; called in the middle of anything."""
+
     def close(self) -> None:
-        """Finish it; topics and logs still work."""
+        """Finish; topics and logs still work."""
 
     def destroy_node(self) -> None:
         """Every node's own."""
@@ -27,27 +33,35 @@ class ClosableNode(Protocol):
 def run_node(make: Callable[[], ClosableNode], args: list[str] | None) -> int:
     """Make the node and spin it; returns the exit status.
 
-    SIGINT and SIGTERM are Python's here: rclpy's handlers would end the context before the node could be closed. The
-    nodes' timers wake the executor often enough for them to be heard at once.
+    SIGINT and SIGTERM only set a flag: rclpy's own handlers would end the context before the node could be closed, and
+    Python's would raise in the middle of a message's conversion.
     """
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job has SIGINT ignored unless it is set here
-        signal.signal(number, signal.default_int_handler)
-    executor, node = SingleThreadedExecutor(), None
+    stopped, nodes = threading.Event(), []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+        for node in nodes:
+            node.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    executor = SingleThreadedExecutor()
     try:
-        node = make()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        nodes.append(make())
+        executor.add_node(nodes[0])
+        while not stopped.is_set():
+            executor.spin_once(timeout_sec=HEARD_WITHIN_S)
+    except ExternalShutdownException:
         pass
     except M2IVError as error:
         sys.stderr.write(f"{error}\n")
         return FAILED
     finally:
-        if node is not None:
+        for node in nodes:
             node.close()
         executor.shutdown()
-        if node is not None:
+        for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

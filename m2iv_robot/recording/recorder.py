@@ -52,6 +52,7 @@ class RecorderStatus:
     frames: int
     waiting: int  # episodes that are not in the dataset yet
     saved: int  # episodes written since the start
+    queued: int  # messages that wait for the recording thread
     lost_messages: int  # of the current episode: the recorder could not keep up
     last: str  # what became of the last episode
     rates_hz: dict[str, float]
@@ -159,6 +160,7 @@ class Recorder:
             frames=recording.frame_count if recording else 0,
             waiting=self._saver.waiting,
             saved=self._saved,
+            queued=self._queue.qsize(),
             lost_messages=self._lost,
             last=self._last,
             rates_hz={name: round(health.rate_hz(now_s), 1) for name, health in self._health.items()},

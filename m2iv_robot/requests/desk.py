@@ -56,6 +56,12 @@ class Desk:
             self.fault = fault
             raise RequestError(fault)
 
+    def give_up(self) -> None:
+        """Have `load` wait no longer; it fails. May be called in the middle of anything."""
+        if not self._answered.is_set():
+            self.fault = self.fault or "interrupted while the models were being loaded"
+            self._answered.set()
+
     def unload(self) -> None:
         """End the generator and what it does; its memory is free afterwards."""
         self.close_to_requests("the models were unloaded")

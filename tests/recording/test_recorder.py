@@ -1,6 +1,7 @@
 """Recording from live messages without ROS: start, stop, discard, and the process that writes."""
 
 import threading
+import time
 
 import pytest
 from made_bags import NS, START_NS, UR5eBag, ur5e_messages, write_bag
@@ -25,6 +26,8 @@ def feed(messages):
     def give(recorder, first_s, last_s):
         for topic, _, arrived_ns, message in messages:
             if first_s <= (arrived_ns - START_NS) / NS < last_s:
+                while recorder.status().queued > 100:
+                    time.sleep(0.01)
                 for name, stream in recorder.contract.streams.items():
                     if stream.topic == topic:
                         recorder.message(name, message, arrived_ns)
@@ -55,17 +58,18 @@ def test_episodes_are_recorded_saved_discarded_and_taken_over_from_an_earlier_pr
         recorder.start("second", START_NS + NS // 10)
         with pytest.raises(RecordingError, match="an episode is being recorded"):
             recorder.start("", START_NS)
-        feed(recorder, 0.1, 1.8)
+        feed(recorder, 0.1, 1.7)
         episode = recorder.stop(START_NS + 17 * NS // 10).result(60)
         assert (episode.task, episode.length) == ("second", 47)  # images of 0.12 s to 1.69 s; the last has no action
-        feed(recorder, 1.8, 2.0)
+        feed(recorder, 1.7, 2.0)
         recorder.start("third", START_NS + 2 * NS)
         assert recorder.discard().startswith("discarded the episode that was being recorded")
         assert all_saved.wait(WRITTEN_WITHIN_S)
         with pytest.raises(RecordingError, match="no episode to discard"):
             recorder.discard()
     finally:
-        assert recorder.close(60.0)
+        closed = recorder.close(60.0)
+    assert closed
     assert [(entry.index, entry.error) for entry in saved] == [(0, ""), (1, "")]
     dataset = open_dataset(DatasetConfig(root=str(root)))
     assert [dataset.task(index) for index in range(2)] == ["left behind", "second"]
