@@ -17,6 +17,7 @@ from m2iv_robot.requests.request import AugmentRequest, RequestLimits, check_req
 LOADED, FAULT, GONE = "loaded", "failed", "gone"
 CANCEL_TIMEOUT_S = 60.0  # a generator that has not stopped by then is ended; a step of a network takes seconds at most
 IDLE_TIMEOUT_S = 3.0  # one that does nothing, or is still loading, is ended sooner
+LOOK_S = 0.2  # how often somebody who waits for the models looks whether to give up
 
 
 class Desk:
@@ -35,6 +36,7 @@ class Desk:
         self._lock = threading.RLock()
         self._process: GeneratorProcess | None = None
         self._answered = threading.Event()
+        self._given_up = False
         self._open = False
         self._finished: deque[float] = deque(maxlen=50)  # when episodes were made
 
@@ -47,20 +49,22 @@ class Desk:
         self.unload()
         self.models, self.fault = {}, ""
         self._answered.clear()
+        self._given_up = False
         with self._lock:
             self._process = GeneratorProcess(settings, self._on_event)
-        answered = self._answered.wait(timeout_s)
-        if not answered or self.fault:
-            fault = self.fault or f"the models were not loaded within {timeout_s:g} s"
+        end = time.monotonic() + timeout_s
+        while not (self._answered.wait(LOOK_S) or self._given_up or time.monotonic() > end):
+            pass
+        if not self.models or self.fault:
+            late = "given up" if self._given_up else f"not loaded within {timeout_s:g} s"
+            fault = self.fault or f"the models were {late}"
             self.unload()
             self.fault = fault
             raise RequestError(fault)
 
     def give_up(self) -> None:
         """Have `load` wait no longer; it fails. May be called in the middle of anything."""
-        if not self._answered.is_set():
-            self.fault = self.fault or "interrupted while the models were being loaded"
-            self._answered.set()
+        self._given_up = True  # no lock: a signal may have come while this thread holds one
 
     def unload(self) -> None:
         """End the generator and what it does; its memory is free afterwards."""
