@@ -1,5 +1,6 @@
 """The augmenter over real DDS: its lifecycle, what it refuses, cancelling, and an episode from request to dataset."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_weights_that_are_missing_fail_the_configuration_with_their_name(process
     assert interrupt(node) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.skipif("M2IV_LONG_TESTS" not in os.environ, reason="takes minutes; set M2IV_LONG_TESTS to run it")
 def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processes, client, augmenter, folders):
     from sensor_msgs.msg import Image, JointState
 
