@@ -114,6 +114,7 @@ class RecorderNode(Node):
         try:
             self.recorder.start(self._value("task"), self.get_clock().now().nanoseconds)
         except M2IVError as error:
+            self._topics.update()  # right after the node's start nobody may have looked yet
             return self._answer(response, False, "; ".join([str(error), *self._troubles()]))
         return self._answer(response, True, f"recording; task: {self._value('task') or 'none'}")
 

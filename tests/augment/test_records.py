@@ -32,6 +32,6 @@ def test_the_first_training_line_needs_no_network(tmp_path):
     assert all(flag in first for flag in ("push_to_hub=false", "wandb.enable=false", "backbone_weights=null"))
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(30, "30 s"), (600, "10 min"), (9000, "2.5 h")])
+@pytest.mark.parametrize(("seconds", "said"), [(30.0, "30 s"), (600.0, "10 min"), (9000.0, "2.5 h")])
 def test_durations_are_said_as_a_person_says_them(seconds, said):
     assert duration(seconds) == said

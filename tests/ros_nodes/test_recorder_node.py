@@ -200,7 +200,7 @@ def test_nonsense_is_refused_by_name_and_the_node_records_on(processes, client, 
         feed.advance(35)
         answer = trigger("stop")
         assert not answer.success
-        assert why in answer.message, (change.__name__, answer.message)
+        assert why in answer.message.lower(), (change.__name__, answer.message)
     feed.changes.clear()
     feed.advance(15)
     start_when_all_arrive(trigger)
