@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from m2iv_robot.background import build_plate, spread
 from m2iv_robot.camera.tip import arm_tips
 from m2iv_robot.data.clip_store import Clip, save_clip
 from m2iv_robot.data.simulation import SimulationConfig, simulate_episode
-from m2iv_robot.data.stores import LABS, StoreConfig, clips_of, episodes_of
+from m2iv_robot.data.stores import StoreConfig, clips_of, drawn_lab, episodes_of
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.exemplar import Exemplar, build_exemplar
 from m2iv_robot.masks import area, centroid
@@ -164,17 +164,7 @@ def simulated_clip(simulation: SimulationConfig, seed: int, number: int, config:
     Raises:
         PlanError: the operator found no way.
     """
-    generator = np.random.default_rng([78, number])
-    height, width = LABS[number % len(LABS)]
-    lab = replace(
-        simulation,
-        height=height,
-        width=width,
-        wrist_width=0,
-        scene_seed=seed,
-        distractors=int(generator.integers(0, 5)),
-        distractors_in_reach=int(generator.integers(0, 3)),
-    )
+    lab = drawn_lab(simulation, seed, number, np.random.default_rng([78, number]))
     simulated = simulate_episode(lab, 9000 + seed)
     chosen = spread(simulated.episode.length, config.frames)
     if len(chosen) < config.frames:

