@@ -46,8 +46,8 @@ def read_urdf(path: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def load_chain(config: RobotConfig) -> pinocchio.Model:
-    """The arm's joints alone, every other joint of the URDF held at zero.
+def load_chain(config: RobotConfig, also: str = "") -> pinocchio.Model:
+    """The arm's joints alone (and the one named by `also`), every other joint of the URDF held at zero.
 
     Raises:
         KinematicsError: a joint or the tool frame of the config is not in the URDF, or a joint does not turn.
@@ -67,7 +67,11 @@ def load_chain(config: RobotConfig) -> pinocchio.Model:
     if not model.existFrame(config.tool_frame):
         links = [frame.name for frame in model.frames if frame.type == pinocchio.FrameType.BODY]
         raise KinematicsError(f"URDF {config.urdf} has no link {config.tool_frame!r}; it has {', '.join(links)}")
-    fixed = [model.getJointId(name) for name in joints if name not in config.joint_names]
+    if also and also not in joints:
+        raise KinematicsError(
+            f"URDF {config.urdf} has no joint {also!r}: robot.gripper_joint is one of {', '.join(joints)}"
+        )
+    fixed = [model.getJointId(name) for name in joints if name not in (*config.joint_names, also)]
     return pinocchio.buildReducedModel(model, fixed, pinocchio.neutral(model))
 
 
@@ -82,6 +86,7 @@ class JointKinematics:
         self.config = config
         self.names = names
         self.model = load_chain(config)
+        self.body = load_chain(config, config.gripper_joint)
         self.columns = find_columns(config.joint_columns or config.joint_names, names, config.name)
         self.gripper = find_columns([config.gripper_column], names, config.name)[0]
         # the model orders joints by itself: order[i] is the model's place of the config's joint i
@@ -142,6 +147,23 @@ class JointKinematics:
             pinocchio.forwardKinematics(self.model, data, row)
             found.append(np.stack([pose.homogeneous for pose in list(data.oMi)[1:]]))
         return np.stack(found)
+
+    def link_poses(self, states: Float[Tensor, "t s"]) -> Float[np.ndarray, "t l 4 4"]:
+        """Pose of the base (which does not move), then of what each joint turns, the gripper's last."""
+        values = checked_states(states, self.names)
+        body, joint = self.body, self.config.gripper_joint
+        closed, opened = np.radians(self.config.gripper_joint_deg)
+        places = [body.joints[body.getJointId(name)].idx_q for name in self.config.joint_names]
+        angles = np.zeros((len(values), body.nq))
+        angles[:, places] = values[:, self.columns] * self.scale + self.offset
+        if joint:
+            opening = opening_of(values, self.gripper, self.config)
+            angles[:, body.joints[body.getJointId(joint)].idx_q] = closed + opening * (opened - closed)
+        data, found = body.createData(), np.empty((len(values), body.njoints, 4, 4))
+        for row, target in zip(angles, found, strict=True):
+            pinocchio.forwardKinematics(body, data, row)
+            target[:] = [pose.homogeneous for pose in data.oMi]
+        return found
 
     def inverse(self, poses: Float[np.ndarray, "t 4 4"], seed_states: Float[Tensor, "t s"]) -> InverseResult:
         """States that bring the tool to `poses`: position first, rotation as near as the joints permit.

@@ -29,7 +29,11 @@ class RobotConfig:
     gripper_column: str = "gripper"
     gripper_open: float = 100.0
     gripper_closed: float = 0.0
+    gripper_joint: str = ""  # of the URDF, that the gripper column turns; empty: the fingers' motion is not shown
+    gripper_joint_deg: list[float] = field(default_factory=lambda: [0.0, 0.0])  # its angle closed and open
+    surface: str = ""  # file with points of the arm's surface; empty: from the URDF's meshes, where it has any
     finger_offset_m: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # fingertips in the tool frame
+    posture_deg: list[float] = field(default_factory=list)  # usual joint angles; with spheres in the URDF: its body
     jaw_axis: list[float] = field(default_factory=list)  # closing direction, tool frame; empty: level at a grasp
     workspace_min_m: list[float] = field(default_factory=lambda: [-1.0, -1.0, -0.1])  # fingertips, base frame
     workspace_max_m: list[float] = field(default_factory=lambda: [1.0, 1.0, 1.0])
@@ -45,7 +49,12 @@ class RobotConfig:
             _one_of("joint_units", unit, JOINT_UNITS)
         if self.gripper_open == self.gripper_closed:
             raise ConfigError(f"robot.gripper_open and robot.gripper_closed are both {self.gripper_open}")
-        for name, length in (("finger_offset_m", 3), ("workspace_min_m", 3), ("workspace_max_m", 3)):
+        for name, length in (
+            ("gripper_joint_deg", 2),
+            ("finger_offset_m", 3),
+            ("workspace_min_m", 3),
+            ("workspace_max_m", 3),
+        ):
             if len(getattr(self, name)) != length:
                 raise ConfigError(f"robot.{name} needs {length} numbers, got {getattr(self, name)}")
         if len(self.jaw_axis) not in (0, 3):
