@@ -42,7 +42,7 @@ def render_plans(config: DemoConfig, sources: Path, planning: list[str], root: P
         ProcessPoolExecutor(config.recorders or os.cpu_count(), multiprocessing.get_context("spawn")) as pool,
     ):
         for plan, truth, filmed in zip(plans, truths, pool.map(_film, plans, truths), strict=True):
-            output.append(_record(plan, filmed, f"planned/{len(replays)}"))
+            output.append(_record(plan, filmed, f"planned/{len(replays)}", dataset.name))
             replays.append(_replay(plan, truth, filmed))
     (config.root / "plans" / REPLAYS).write_text(json.dumps(replays, indent=1) + "\n")
     return root
@@ -92,12 +92,13 @@ def _film(plan: Plan, truth: Truth) -> SimulatedEpisode:
     return film_replay(truth.config, truth.seed, (float(start[0]), float(start[1])), actions)
 
 
-def _record(plan: Plan, filmed: SimulatedEpisode, key: str) -> EpisodeRecord:
+def _record(plan: Plan, filmed: SimulatedEpisode, key: str, dataset: str) -> EpisodeRecord:
     cameras = {FRONT: filmed.episode.frames}
     if filmed.wrist_frames is not None:
         cameras[WRIST] = filmed.wrist_frames
     labels = {"observation.state": plan.motion.state.float(), "action": plan.motion.action.float()}
-    return EpisodeRecord(key, filmed.episode.task, cameras, labels, {"source_episode": plan.source_episode})
+    origin = {"source_dataset": dataset, "source_episode": plan.source_episode}
+    return EpisodeRecord(key, filmed.episode.task, cameras, labels, origin)
 
 
 def _replay(plan: Plan, truth: Truth, filmed: SimulatedEpisode) -> dict:

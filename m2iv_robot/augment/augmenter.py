@@ -45,7 +45,11 @@ class Augmenter:
             return Made(candidate, QualityReport(()), time.perf_counter() - started)
         picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
         bend_px = float(bend[picture.shown].max(initial=0.0))
-        self._check_bend(bend_px, footage)
+        if picture.arm is None:
+            self._check_bend(bend_px, footage)
+        else:
+            self._check_side(bend_px)
+            bend_px = 0.0
         moved = move_recording(footage.scene, picture)
         masks = self._masks(plan, moved, numbered.seed)
         frames = self._frames(plan, footage, moved, masks, numbered.seed)
@@ -62,6 +66,13 @@ class Augmenter:
                 f"the arm was never seen nearly so: the nearest real one lies {bend_px:.0f} px off, "
                 f"most_bend_share={self.task.config.most_bend_share:g} allows "
                 f"{self.task.config.most_bend_share * width:.0f}; more recorded episodes of this camera pose help"
+            )
+
+    def _check_side(self, turn_deg: float) -> None:
+        if turn_deg > self.task.config.most_turn_deg:
+            raise PlanError(
+                f"the arm was never seen nearly so: the nearest real one shows its links from {turn_deg:.0f} degrees "
+                f"aside, most_turn_deg={self.task.config.most_turn_deg:g}; more recorded episodes of this camera pose help"
             )
 
     def _masks(self, plan: Plan, moved: MovedVideo, seed: int) -> MaskTrajectory:

@@ -5,17 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from m2iv_robot.arm import ArmFilm, ArmFootage, study_light
 from m2iv_robot.augment.handles import Footage
 from m2iv_robot.augment.records import AugmentTask
-from m2iv_robot.camera import check_fixed
+from m2iv_robot.background import exposure_gains
+from m2iv_robot.camera import CameraFit, check_fixed
 from m2iv_robot.data.lerobot_io import read_episode, read_frames
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.layers import lit_plate
-from m2iv_robot.kinematics import Kinematics
+from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.plan import PlannedScene, PlanTask
 from m2iv_robot.plan.scenes import read_source
 from m2iv_robot.quality import SourceContext
@@ -23,6 +25,7 @@ from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, MaskTrajectory
 
 OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
+OBJECT_HALF_M = 0.015  # from the table to the middle of what lies on it
 REMEMBERED = 2  # source episodes whose footage is kept in memory
 
 
@@ -58,10 +61,18 @@ class Library:
         states = [source.labels.state[::every] for source, every in zip(sources, steps, strict=True)
                   if source.labels.state is not None]  # fmt: skip
         recorded = SourceScene(torch.cat(frames), masks, scene.plate)
+        known = torch.cat(states) if len(states) == len(members) else None
+        film = film_of(recorded, known, self.kinematics, scene.camera)
+        plate, light = lit_plate(recorded), None
+        if film is not None:
+            light, plate = study_light(film.footage, plate, scene.plane_z_m - OBJECT_HALF_M)
         return Footage(
-            scene=replace(recorded, plate=lit_plate(recorded)),
+            scene=replace(recorded, plate=plate),
             source=sources[0],
-            states=torch.cat(states) if len(states) == len(members) else None,
+            states=known,
+            film=film,
+            light=light,
+            plane_z_m=scene.plane_z_m,
             episode=np.concatenate([np.full(len(part), place) for place, part in enumerate(frames)]),
         )
 
@@ -91,6 +102,24 @@ class Library:
             labels.dataset, labels.index, self.plans.camera, frames, labels.state, labels.action,
             labels.state_names, labels.action_names, labels.fps, labels.task, labels.robot_type, labels.extra,
         )  # fmt: skip
+
+
+def film_of(
+    recorded: SourceScene, states: Float[Tensor, "n s"] | None, kinematics: Kinematics, camera: CameraFit | None
+) -> ArmFilm | None:
+    """Who takes pictures of the arm; None where its links, their surface or their place in the picture are not known."""
+    if states is None or camera is None or not camera.whole_arm or not isinstance(kinematics, JointKinematics):
+        return None
+    if kinematics.surface is None:
+        return None
+    hidden = recorded.masks.actor | recorded.masks.object
+    gains = exposure_gains(recorded.frames, recorded.plate.image, hidden).double().numpy()
+    poses, opening = kinematics.link_poses(states), kinematics.gripper_opening(states)
+    footage = ArmFootage(
+        recorded.frames, recorded.masks.actor, recorded.masks.object, poses, opening, 1 / gains, kinematics.surface,
+        camera.camera,
+    )  # fmt: skip
+    return ArmFilm(footage)
 
 
 def thinned(masks: MaskTrajectory, step: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from m2iv_robot.arm import ArmFilm, Light
 from m2iv_robot.augment.matching import arm_distance, steady_match
-from m2iv_robot.camera import CameraFit
+from m2iv_robot.camera import Camera, CameraFit
 from m2iv_robot.generation import SourceScene
-from m2iv_robot.generation.layers import PictureMotion, clean_rest_frame
+from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frame
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid
 from m2iv_robot.plan import Plan
@@ -32,18 +33,27 @@ class Footage:
     source: SourceEpisode  # the episode that is varied; its masks are the scene's first
     states: Float[Tensor, "n s"] | None  # None where the dataset has none
     episode: Int[np.ndarray, " n"]
+    film: ArmFilm | None = None  # of the arm, where the camera shows all of it in its place
+    light: Light | None = None
+    plane_z_m: float = 0.0  # in which centres of resting objects lie
 
 
 def picture_motion(
     plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit, pick: int
 ) -> tuple[PictureMotion, Float[np.ndarray, " t"]]:
-    """What `generation.layers` needs to know of a plan, and how far the arm has to be bent in each frame (px)."""
+    """What `generation.layers` needs to know of a plan, and how far the nearest real arm is from it in each frame.
+
+    In degrees between the sides from which it is seen where all links are known, else in pixels that it is bent by.
+    """
     motion, placement, source = plan.motion, plan.placement, footage.source
     own = np.clip(np.round(motion.source_time.numpy()), 0, source.labels.length - 1).astype(np.int64)
     real = projected(camera, arm_points_m(kinematics, footage.states, camera))
     planned = projected(camera, arm_points_m(kinematics, motion.state, camera))
     openings = kinematics.gripper_opening(motion.state), kinematics.gripper_opening(footage.states)
     distance = arm_distance(planned, real, openings)
+    arm = planned_arm(plan, footage, kinematics, camera)
+    if arm is not None:
+        distance = footage.film.differences(arm.poses, arm.opening)
     actor_frame = steady_match(distance, footage.episode, footage.scene.masks.actor.flatten(1).any(1).numpy())
     handles, goals = [], []
     for at, target in zip(actor_frame, planned, strict=True):
@@ -65,7 +75,7 @@ def picture_motion(
         handles_px=tuple(handles),
         goals_px=tuple(goals),
         object_px=lens.project(held_m),
-        object_goal_px=lens.project(planned_m),
+        object_goal_px=lens.project(planned_m if arm is None else arm.object_m),
         object_scale=lens.px_per_m(planned_m) / lens.px_per_m(held_m),
         held=(motion.grasp_frame, motion.release_frame),
         moved=placement.kind,
@@ -74,8 +84,42 @@ def picture_motion(
         rest=rest,
         rest_frame=clean_rest_frame(source.masks, rest, *rest_span(source, placement.kind, pick)),
         settle_frames=max(2, round(SETTLE_PICTURE_S * source.labels.fps)),
+        arm=arm,
     )
     return picture, distance[np.arange(len(own)), actor_frame]
+
+
+def planned_arm(plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit) -> PlannedArm | None:
+    """The arm's planned postures; None where no picture can be taken of them."""
+    if footage.film is None:
+        return None
+    motion = plan.motion
+    return PlannedArm(
+        film=footage.film,
+        poses=kinematics.link_poses(motion.state),
+        opening=kinematics.gripper_opening(motion.state),
+        light=footage.light,
+        object_m=carried(kinematics.forward(motion.state), plan, footage, camera.camera),
+    )
+
+
+def carried(tool: Float[np.ndarray, "t 4 4"], plan: Plan, footage: Footage, lens: Camera) -> Float[np.ndarray, "t 3"]:
+    """Where the object's centre is: at rest, and between as it lies in the hand when it is taken and when it is left.
+
+    What differs between the two (it slips, masks err) passes over gradually.
+    """
+    motion, placement, source = plan.motion, plan.placement, footage.source
+    grasp, last = motion.grasp_frame, motion.release_frame - 1
+    rests_px = np.stack([centroid(source.start).numpy(), centroid(source.goal).numpy()]).astype(np.float64)
+    rests_px[0 if placement.kind == "start" else 1] += placement.shift_px
+    rests = lens.unproject(rests_px, footage.plane_z_m)
+    begin, end = (
+        (np.linalg.inv(tool[frame]) @ [*rest, 1.0])[:3] for frame, rest in zip((grasp, last), rests, strict=True)
+    )
+    share = np.clip((np.arange(len(tool)) - grasp) / max(1, last - grasp), 0.0, 1.0)[:, None]
+    held = np.einsum("tij,tj->ti", tool[:, :3, :3], begin + share * (end - begin)) + tool[:, :3, 3]
+    held[:grasp], held[last:] = rests
+    return held
 
 
 def projected(camera: CameraFit, points_m: Float[np.ndarray, "t k 3"]) -> Float[np.ndarray, "t k 2"]:

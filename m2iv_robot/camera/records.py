@@ -53,6 +53,7 @@ class CameraFit:
     residual_px: Float[np.ndarray, "n 2"]  # observed - projected
     inlier: Bool[np.ndarray, " n"]
     covariance: Float[np.ndarray, "10 10"]  # of log focal, rotation vector, translation, tool offset
+    whole_arm: bool = False  # the arm's outline is where this camera has it
 
     @property
     def median_residual_px(self) -> float:

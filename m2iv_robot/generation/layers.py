@@ -4,7 +4,7 @@ No network: the planned motion says how actor and object move in the picture, re
 the cut-and-paste video, and with a network its masks, its exemplar and the background around what it draws.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from m2iv_robot.arm import ArmFilm, Light, cast, placed
 from m2iv_robot.background import apply_gains, exposure_gains, spread
 from m2iv_robot.exemplar import Exemplar
 from m2iv_robot.generation.deformation import bend_field, pull, scale_field
@@ -28,8 +29,20 @@ LIT_FRAMES = 64  # that are looked at for a plate without shadows
 LIT_SHARE = 0.8  # of a pixel's views may be darker than its lit colour
 LIT_LEVELS = 10  # of 255: by so much a lit pixel is brighter
 LEAST_VIEWS = 8
+OBJECT_REACH = 1.5  # of its size: how far an object's own shadow goes
 LEAST_SHADOW = 0.04  # darkening that counts
 DARKEST_SHADOW = 0.35
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """Postures of an arm whose every link is known, and who takes pictures of it."""
+
+    film: ArmFilm
+    poses: Float[np.ndarray, "t l 4 4"]
+    opening: Float[np.ndarray, " t"]
+    light: Light | None  # that throws its shadow; None: the shadow of a real arm is bent
+    object_m: Float[np.ndarray, "t 3"]  # the object's centre, base frame: fingers may be before and behind it
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ class PictureMotion:
     rest: Bool[Tensor, "h w"]  # outline of the object at that rest in the source
     rest_frame: int  # source frame that shows it best
     settle_frames: int  # over which the resting place passes into the held one
+    arm: "PlannedArm | None" = None  # where its joints are known: the arm is not bent, but shown in the wanted posture
 
 
 @dataclass(frozen=True)
@@ -133,6 +147,7 @@ class _Layer:
     colours: Float[np.ndarray, "h w 3"]
     cover: Float[np.ndarray, "h w"]
     light: Float[np.ndarray, "h w"]
+    depth_m: Float[np.ndarray, "h w"] | None = None  # where it is known
 
     def through(self, field: Float[np.ndarray, "h w 2"]) -> "_Layer":
         """The layer moved."""
@@ -150,7 +165,9 @@ class _Studio:
         self.plate = scene.plate.image.permute(1, 2, 0).numpy().astype(np.float32)
         self.gains = 1.0 / gains  # from the plate's exposure to each frame's
         self.centre = tuple(centroid(motion.rest).tolist())
-        self.resting = self._resting_layer()
+        self.cutout = self._cut_out()
+        shift, scale = motion.shift_px, motion.scale
+        self.resting = self.cutout.through(scale_field(self.centre, shift, scale, self.height, self.width))
 
     def plate_at(self, frame: int) -> Float[np.ndarray, "h w 3"]:
         """The scene at a frame's exposure."""
@@ -160,13 +177,13 @@ class _Studio:
         """A real frame."""
         return self.scene.frames[frame].permute(1, 2, 0).numpy().astype(np.float32)
 
-    def _resting_layer(self) -> _Layer:
-        """The object at its rest, alone, moved to its new place."""
+    def _cut_out(self) -> _Layer:
+        """The object at its rest, alone, with the shadow beside it."""
         at = self.motion.rest_frame
         visible = largest_component(self.motion.rest & ~self.scene.masks.actor[at]).numpy()
-        light = shadow(self.picture(at), self.plate_at(at), visible, self.scene.masks.actor[at].numpy())
-        layer = _Layer(self.picture(at), soft(visible), light)
-        return layer.through(scale_field(self.centre, self.motion.shift_px, self.motion.scale, self.height, self.width))
+        picture, reach_px = self.picture(at), OBJECT_REACH * float(np.sqrt(visible.sum()))
+        light = shadow(picture, self.plate_at(at), (visible, self.scene.masks.actor[at].numpy()), reach_px)
+        return _Layer(picture, soft(visible), light)
 
     def shoot(self, frame: int) -> _Shot:
         """One output frame."""
@@ -180,6 +197,10 @@ class _Studio:
         background = self.emptied(picture, plate, covered)
         arm = self._actor_layer(frame, self.gains[at])
         thing = self._object_layer(frame, picture)
+        if arm.depth_m is not None:
+            camera = motion.arm.film.footage.camera
+            behind = arm.depth_m > camera.depth_m(motion.arm.object_m[frame : frame + 1])[0]
+            arm = replace(arm, cover=arm.cover * (1 - thing.cover * behind))
         lit = background * np.minimum(arm.light, thing.light)[..., None]
         drawn = lit
         for layer in (thing, arm):
@@ -193,8 +214,19 @@ class _Studio:
         at = int(motion.actor_frame[frame])
         actor, thing = (getattr(self.scene.masks, part)[at].numpy() for part in ("actor", "object"))
         picture = self.picture(at)
-        layer = _Layer(picture * (gain / self.gains[at]), soft(actor), shadow(picture, self.plate_at(at), actor, thing))
-        return layer.through(bend_field(motion.handles_px[frame], motion.goals_px[frame], self.height, self.width))
+        light = shadow(picture, self.plate_at(at), (actor, thing), REACH_SHARE * self.width)
+        layer = _Layer(picture * (gain / self.gains[at]), soft(actor), light)
+        bent = layer.through(bend_field(motion.handles_px[frame], motion.goals_px[frame], self.height, self.width))
+        return bent if motion.arm is None else self._posed_layer(frame, gain, bent.light)
+
+    def _posed_layer(self, frame: int, gain: Float[np.ndarray, " 3"], light: Float[np.ndarray, "h w"]) -> _Layer:
+        """The actor in the wanted posture; `light` where no lamp is known."""
+        arm = self.motion.arm
+        pose, film = arm.poses[frame], arm.film
+        shot = film.shoot(pose, float(arm.opening[frame]), int(self.motion.actor_frame[frame]))
+        if arm.light is not None:
+            light = cast(placed(film.footage.surface, pose), arm.light, film.footage.camera)
+        return _Layer(shot.colours * gain.astype(np.float32), shot.cover, light.astype(np.float32), shot.depth_m)
 
     def _object_layer(self, frame: int, picture: Float[np.ndarray, "h w 3"]) -> _Layer:
         """The object at rest with its shadow, or held (its shadow is then part of the arm's)."""
@@ -202,6 +234,8 @@ class _Studio:
         at = int(motion.source_frame[frame])
         if frame < grasp if motion.moved == "start" else frame >= release:
             return self.resting
+        if motion.arm is not None and grasp <= frame < release:
+            return self._carried_layer(frame)
         thing = self.scene.masks.object[at].numpy()
         layer = _Layer(picture, soft(thing), np.ones(thing.shape, np.float32))
         if not grasp <= frame < release:
@@ -211,6 +245,16 @@ class _Studio:
         centre = (float(here[0]), float(here[1]))
         scale = float(motion.object_scale[frame])
         return layer.through(scale_field(centre, (float(x), float(y)), scale, self.height, self.width))
+
+    def _carried_layer(self, frame: int) -> _Layer:
+        """The object as it rests, whole, where the plan has it in the hand."""
+        motion, (grasp, release) = self.motion, self.motion.held
+        event = grasp if motion.moved == "start" else release - 1
+        x, y = motion.object_goal_px[frame] - self.centre
+        here, there = motion.arm.film.footage.camera.px_per_m(motion.arm.object_m[[event, frame]])
+        scale = motion.scale * float(there / here)
+        layer = self.cutout.through(scale_field(self.centre, (float(x), float(y)), scale, self.height, self.width))
+        return replace(layer, light=np.ones_like(layer.light))
 
     def _offset(self, frame: int) -> Float[np.ndarray, " 2"]:
         """How far the held object is from where it rests, at grasp or release; passes away from there (output px)."""
@@ -249,12 +293,14 @@ def changed_around(
     if not covered.any():
         return covered
     difference = np.abs(cv2.GaussianBlur(picture - plate, (0, 0), 1.5)).max(-1)
-    return grown(joined_to(covered, difference > CHANGED_LEVELS), 1)
+    return grown(joined_to(covered, difference > CHANGED_LEVELS, REACH_SHARE * covered.shape[1]), 1)
 
 
-def joined_to(mask: Bool[np.ndarray, "h w"], candidates: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def joined_to(
+    mask: Bool[np.ndarray, "h w"], candidates: Bool[np.ndarray, "h w"], reach_px: float
+) -> Bool[np.ndarray, "h w"]:
     """The mask, slightly grown, and the candidates within reach that hang together with it."""
-    near, reach = grown(mask, HOLE_PX), grown(mask, round(REACH_SHARE * mask.shape[1]))
+    near, reach = grown(mask, HOLE_PX), grown(mask, max(1, round(reach_px)))
     either = (candidates & reach) | near
     _count, labels = cv2.connectedComponents(either.astype(np.uint8), connectivity=8)
     return either & np.isin(labels, np.unique(labels[near]))
@@ -263,10 +309,14 @@ def joined_to(mask: Bool[np.ndarray, "h w"], candidates: Bool[np.ndarray, "h w"]
 def shadow(
     picture: Float[np.ndarray, "h w 3"],
     plate: Float[np.ndarray, "h w 3"],
-    mask: Bool[np.ndarray, "h w"],
-    other: Bool[np.ndarray, "h w"],
+    masks: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]],
+    reach_px: float,
 ) -> Float[np.ndarray, "h w"]:
-    """The share of the scene's light that is left around a mask; 1 where it throws no shadow, or `other` stands."""
+    """The share of the scene's light that is left around the first mask; 1 where it throws no shadow.
+
+    Where the second one stands nothing is known; a shadow goes no farther than `reach_px`.
+    """
+    mask, other = masks
     if not mask.any():
         return np.ones(mask.shape, np.float32)
     grey, bare = (cv2.GaussianBlur(image.mean(-1), (0, 0), 1.5) + SHADOW_LEVELS for image in (picture, plate))
@@ -275,4 +325,4 @@ def shadow(
     weight = soft(~hidden, 4.0) + 1e-4  # under the masks the shadow goes on as beside them
     ratio = np.where(hidden, cv2.GaussianBlur(ratio * ~hidden, (0, 0), 4.0) / weight, ratio)
     dark = (1 - np.clip(ratio, DARKEST_SHADOW, 1)).astype(np.float32)
-    return 1 - dark * soft(joined_to(mask, dark > LEAST_SHADOW), 2 * EDGE_PX)
+    return 1 - dark * soft(joined_to(mask, dark > LEAST_SHADOW, reach_px), 2 * EDGE_PX)

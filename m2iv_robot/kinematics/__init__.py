@@ -7,6 +7,7 @@ from m2iv_robot.kinematics.joints import JointKinematics
 from m2iv_robot.kinematics.phases import PhaseConfig, find_phases
 from m2iv_robot.kinematics.robot import RobotConfig
 from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
+from m2iv_robot.kinematics.surface import Surface, load_surface, sample_surface
 
 __all__ = [
     "CartesianKinematics",
@@ -17,7 +18,10 @@ __all__ = [
     "PhaseConfig",
     "RobotConfig",
     "StateLimits",
+    "Surface",
     "build_kinematics",
     "choose_robot",
     "find_phases",
+    "load_surface",
+    "sample_surface",
 ]

@@ -1,6 +1,7 @@
 """Kinematics of a dataset whose state is joint angles, through a URDF."""
 
 import copy
+import functools
 import importlib.resources
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -16,6 +17,7 @@ from m2iv_robot.kinematics.columns import checked_states, find_columns, inside_w
 from m2iv_robot.kinematics.inverse import ChainSolver
 from m2iv_robot.kinematics.robot import RobotConfig
 from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
+from m2iv_robot.kinematics.surface import Surface, load_surface, sample_surface
 
 GOOD_POSITION_M = 1e-4
 
@@ -164,6 +166,14 @@ class JointKinematics:
             pinocchio.forwardKinematics(body, data, row)
             target[:] = [pose.homogeneous for pose in data.oMi]
         return found
+
+    @functools.cached_property
+    def surface(self) -> Surface | None:
+        """Points of the arm's surface on the links of `link_poses`; None where neither a file nor meshes are known."""
+        if self.config.surface:
+            return load_surface(self.config.surface)
+        path = Path(self.config.urdf)
+        return sample_surface(path, self.body) if path.is_file() else None
 
     def inverse(self, poses: Float[np.ndarray, "t 4 4"], seed_states: Float[Tensor, "t s"]) -> InverseResult:
         """States that bring the tool to `poses`: position first, rotation as near as the joints permit.
