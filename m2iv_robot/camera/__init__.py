@@ -3,7 +3,6 @@
 from m2iv_robot.camera.config import CameraConfig, with_focal
 from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera
-from m2iv_robot.camera.offsets import fit_offsets
 from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.pose_groups import group_by_pose, median_frame, same_pose
 from m2iv_robot.camera.records import OBJECT, TIP, CameraFit, Correspondences, join
@@ -21,7 +20,6 @@ __all__ = [
     "check_fixed",
     "correspondences",
     "fit_camera",
-    "fit_offsets",
     "group_by_pose",
     "join",
     "measure_stillness",

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass, field
 
-from jaxtyping import Bool
+import numpy as np
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from m2iv_robot.camera import CameraConfig, CameraFit
-from m2iv_robot.data.lerobot_io import Dataset
+from m2iv_robot.data.lerobot_io import Dataset, EpisodeLabels
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.errors import ConfigError, M2IVError
 from m2iv_robot.kinematics import RobotConfig
 from m2iv_robot.placement import Place, PlacementConfig
 from m2iv_robot.retarget import RetargetConfig
-from m2iv_robot.types import Motion, Placement, Plate
+from m2iv_robot.types import EpisodePhases, MaskTrajectory, Motion, Placement, Plate
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class PlanTask:
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     config: PlanConfig = field(default_factory=PlanConfig)
     known_camera: CameraFit | None = None  # calibrated elsewhere; None: fitted from the episodes
+
+
+@dataclass(frozen=True)
+class SourceEpisode:
+    """One episode, ready to be planned from."""
+
+    labels: EpisodeLabels
+    masks: MaskTrajectory
+    poses: Float[np.ndarray, "t 4 4"] | None  # of the tool; None in the image plane alone
+    phases: tuple[EpisodePhases, ...]
+    start: Bool[Tensor, "h w"]  # whole outline of the object where it started
+    goal: Bool[Tensor, "h w"]
 
 
 @dataclass(frozen=True)

@@ -1,50 +1,25 @@
 """Episodes of one camera pose made ready for planning: masks, phases, camera, support."""
 
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.arm import SeenArm, align, fit_outline
-from m2iv_robot.camera import (
-    Camera,
-    CameraConfig,
-    CameraFit,
-    correspondences,
-    fit_camera,
-    fit_offsets,
-    join,
-    with_focal,
-)
+from m2iv_robot.camera import CameraFit, correspondences, fit_camera, join, with_focal
 from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels, recorded_camera
 from m2iv_robot.errors import CameraError, M2IVError, PlanError, SegmentationError
-from m2iv_robot.kinematics import JointKinematics, Kinematics, find_phases
+from m2iv_robot.kinematics import Kinematics, find_phases
 from m2iv_robot.masks import centroid
 from m2iv_robot.placement import find_support, polygon_mask, resting_mask, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
-from m2iv_robot.plan.records import PlannedScene, PlanTask
-from m2iv_robot.types import EpisodePhases, MaskTrajectory, Plate
+from m2iv_robot.plan.arm_camera import arm_camera_fits
+from m2iv_robot.plan.records import PlannedScene, PlanTask, SourceEpisode
+from m2iv_robot.types import EpisodePhases, Plate
 
-logger = logging.getLogger(__name__)
-
-MOST_SURPRISE = 0.15  # nats a pixel, at which an arm's outline no longer counts as found
 SETTLE_S = 0.5  # after the release before the object counts as resting
 STILL_SHARE = 0.1  # of an episode at either end in which the object rests, where no state tells
-
-
-@dataclass(frozen=True)
-class SourceEpisode:
-    """One episode, ready to be planned from."""
-
-    labels: EpisodeLabels
-    masks: MaskTrajectory
-    poses: Float[np.ndarray, "t 4 4"] | None  # of the tool; None in the image plane alone
-    phases: tuple[EpisodePhases, ...]
-    start: Bool[Tensor, "h w"]  # whole outline of the object where it started
-    goal: Bool[Tensor, "h w"]
 
 
 def read_sources(
@@ -118,6 +93,11 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
         return [None] * len(sources)
     if task.known_camera is not None:
         return [task.known_camera] * len(sources)
+    calibration = recorded_camera(task.dataset, task.camera)
+    settings = task.camera_fit if calibration is None else with_focal(task.camera_fit, calibration.focal_share)
+    by_outline = arm_camera_fits(kinematics, sources, task.retarget.pick, settings)
+    if by_outline is not None:
+        return by_outline
     parts = [
         correspondences(source.masks, source.poses, list(source.phases), source.labels.fps, task.camera_fit)
         for source in sources
@@ -126,39 +106,13 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     if not used:
         raise CameraError("in no episode the object is seen to move with the gripper; check the masks")
     height, width = sources[0].start.shape
-    calibration = recorded_camera(task.dataset, task.camera)
-    settings = task.camera_fit if calibration is None else with_focal(task.camera_fit, calibration.focal_share)
-    fingers = tuple(kinematics.config.finger_offset_m)
-    camera = outline_camera(kinematics, sources, settings)
-    if camera is not None:
-        fit = replace(fit_offsets(camera, join(used), settings, fingers), whole_arm=True)
-    else:
-        fit = fit_camera(join(used), width, height, settings, fingers)
+    fit = fit_camera(join(used), width, height, settings, tuple(kinematics.config.finger_offset_m))
     fits, first = [], 0
     for part in parts:
         own = fit.group_offset_m.get(first, fit.tool_offset_m) if len(part) else fit.tool_offset_m
         fits.append(replace(fit, tool_offset_m=own))
         first += int(part.group.max()) + 1 if len(part) else 0
     return fits
-
-
-def outline_camera(kinematics: Kinematics, sources: list[SourceEpisode], settings: CameraConfig) -> Camera | None:
-    """The camera that shows the whole arm where its masks are; None where the joints, or the outline, do not tell."""
-    if not isinstance(kinematics, JointKinematics):
-        return None
-    states = torch.cat([source.labels.state for source in sources])
-    joints, tool = kinematics.joint_poses(states), kinematics.forward(states)[:, None]
-    base = np.broadcast_to(np.eye(4), (len(states), 1, 4, 4))
-    actor, thing = (torch.cat([getattr(source.masks, part) for source in sources]) for part in ("actor", "object"))
-    fit = fit_outline(SeenArm(np.concatenate([base, joints, tool], axis=1), actor, thing), settings)
-    if fit.surprise > MOST_SURPRISE:
-        logger.warning(
-            "the arm's outline does not fit its joints (%.2f): the camera is fitted to the object", fit.surprise
-        )
-        return None
-    if kinematics.surface is None:
-        return fit.camera
-    return align(fit.camera, kinematics.surface, kinematics.link_poses(states), (actor, thing))
 
 
 def build_scene(
