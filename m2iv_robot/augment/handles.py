@@ -13,7 +13,7 @@ from m2iv_robot.camera import Camera, CameraFit
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frame
 from m2iv_robot.kinematics import JointKinematics, Kinematics
-from m2iv_robot.masks import centroid
+from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.plan import Plan
 from m2iv_robot.plan.scenes import SETTLE_S, SourceEpisode
 from m2iv_robot.types import EpisodePhases
@@ -104,20 +104,21 @@ def planned_arm(plan: Plan, footage: Footage, kinematics: Kinematics, camera: Ca
 
 
 def carried(tool: Float[np.ndarray, "t 4 4"], plan: Plan, footage: Footage, lens: Camera) -> Float[np.ndarray, "t 3"]:
-    """Where the object's centre is: at rest, and between as it lies in the hand when it is taken and when it is left.
+    """Where the object's centre is: at rest, and between as it lay in the hand when it was taken.
 
-    What differs between the two (it slips, masks err) passes over gradually.
+    Just before it is left what differs then (it slipped, or masks err) passes away.
     """
     motion, placement, source = plan.motion, plan.placement, footage.source
     grasp, last = motion.grasp_frame, motion.release_frame - 1
-    rests_px = np.stack([centroid(source.start).numpy(), centroid(source.goal).numpy()]).astype(np.float64)
+    rests_px = np.stack([centroid(largest_component(rest)).numpy() for rest in (source.start, source.goal)])
+    rests_px = rests_px.astype(np.float64)
     rests_px[0 if placement.kind == "start" else 1] += placement.shift_px
     rests = lens.unproject(rests_px, footage.plane_z_m)
-    begin, end = (
-        (np.linalg.inv(tool[frame]) @ [*rest, 1.0])[:3] for frame, rest in zip((grasp, last), rests, strict=True)
-    )
-    share = np.clip((np.arange(len(tool)) - grasp) / max(1, last - grasp), 0.0, 1.0)[:, None]
-    held = np.einsum("tij,tj->ti", tool[:, :3, :3], begin + share * (end - begin)) + tool[:, :3, 3]
+    in_hand = (np.linalg.inv(tool[grasp]) @ [*rests[0], 1.0])[:3]
+    held = np.einsum("tij,j->ti", tool[:, :3, :3], in_hand) + tool[:, :3, 3]
+    settle = max(2, round(SETTLE_PICTURE_S * source.labels.fps))
+    near = np.clip(1 - (last - np.arange(len(tool))) / settle, 0.0, 1.0)[:, None]
+    held = held + near * (rests[1] - held[last])
     held[:grasp], held[last:] = rests
     return held
 
