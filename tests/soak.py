@@ -1,4 +1,4 @@
-"""`python tests/soak.py MINUTES`: requests, cancels and lifecycle cycles against a running augmenter beside a camera.
+"""`python tests/soak.py MINUTES [RENDERER]`: requests, cancels, lifecycle cycles of an augmenter beside a camera.
 
 Prints what it saw, and ends with 1 where a request was lost, the node died, memory grew by 2 % or more after the first
 third, the camera came slower than 25 Hz while an episode was made, or Ctrl-C did not end the node cleanly.
@@ -92,13 +92,14 @@ class Soak:
             "lost": self.lost,
             "camera_hz_median": statistics.median(rates),
             "camera_hz_tenth": rates[len(rates) // 10],
+            "camera_hz_samples": len(rates),
             "node_memory_growth": round(growth[0], 4),
             "generator_memory_growth": round(growth[1], 4),
         }
 
 
-def main(minutes: str) -> int:
-    """Run and judge."""
+def run(minutes: float, renderer: str) -> dict:
+    """Figures of a run."""
     folder = Path(tempfile.mkdtemp(prefix="m2iv_soak_"))
     shutil.copytree(SAMPLE, folder / "data" / "cups")
     (folder / "out").mkdir()
@@ -107,16 +108,21 @@ def main(minutes: str) -> int:
     try:
         processes.start("camera_feed", "/camera/image_raw", "30")
         places = {"data_root": str(folder / "data"), "output_root": str(folder / "out"), "dataset": "cups"}
-        parameters = node_parameters(**places, segmentation="motion", renderer="cut_and_paste", gate=False)
+        parameters = node_parameters(**places, segmentation="motion", renderer=renderer, gate=False)
         node = processes.start("ros_nodes.augmenter_node", *parameters, "-r", "image:=/camera/image_raw")
         soak = Soak(AugmenterClient(client), node.pid, seed=0)
         soak.cycle(CONFIGURE, ACTIVATE)
-        soak.run(60 * float(minutes))
-        figures = soak.figures() | {"exit_status": interrupt(node)}
+        soak.run(60 * minutes)
+        return soak.figures() | {"exit_status": interrupt(node)}
     finally:
         client.close()
         processes.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(minutes: str, renderer: str = "cut_and_paste") -> int:
+    """Run and judge."""
+    figures = run(float(minutes), renderer)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     good = not figures["lost"] and figures["exit_status"] == 0 and figures["camera_hz_tenth"] >= LEAST_CAMERA_HZ
     flat = max(figures["node_memory_growth"], figures["generator_memory_growth"]) < MOST_GROWTH
