@@ -30,13 +30,15 @@ def memory_mb(pid: int) -> float:
 class Soak:
     """One run against one node."""
 
-    def __init__(self, augmenter: AugmenterClient, pid: int, seed: int) -> None:
+    def __init__(self, augmenter: AugmenterClient, processes: Processes, pid: int, seed: int) -> None:
         self.augmenter = augmenter
+        self.processes = processes
         self.pid = pid
         self.random = random.Random(seed)
         self.outcomes: dict[str, int] = {}
         self.lost: list[str] = []
-        self.camera_hz: list[float] = []
+        self.camera_hz: list[float] = []  # received by the node
+        self.published_hz: list[float] = []  # by the camera, at that time
         self.memory: list[tuple[float, float]] = []  # of the node and of the generator
 
     def run(self, seconds: float) -> None:
@@ -68,6 +70,7 @@ class Soak:
         """The state of a request; on the way the camera's rate and the memory are noted."""
         if self.augmenter.status("running"):
             self.camera_hz.append(float(self.augmenter.status("camera Hz") or 0))
+            self.published_hz.append(float((self.processes.said("camera_feed").split() or ["0"])[-1]))
             self.memory.append((memory_mb(self.pid), float(self.augmenter.status("generator memory MB") or 0)))
         time.sleep(0.2)
         return self.augmenter.status(request).split(";")[0]
@@ -93,6 +96,7 @@ class Soak:
             "camera_hz_median": statistics.median(rates),
             "camera_hz_tenth": rates[len(rates) // 10],
             "camera_hz_samples": len(rates),
+            "camera_published_hz_median": statistics.median(self.published_hz or [0.0]),
             "node_memory_growth": round(growth[0], 4),
             "generator_memory_growth": round(growth[1], 4),
         }
@@ -110,7 +114,7 @@ def run(minutes: float, renderer: str) -> dict:
         places = {"data_root": str(folder / "data"), "output_root": str(folder / "out"), "dataset": "cups"}
         parameters = node_parameters(**places, segmentation="motion", renderer=renderer, gate=False)
         node = processes.start("ros_nodes.augmenter_node", *parameters, "-r", "image:=/camera/image_raw")
-        soak = Soak(AugmenterClient(client), node.pid, seed=0)
+        soak = Soak(AugmenterClient(client), processes, node.pid, seed=0)
         soak.cycle(CONFIGURE, ACTIVATE)
         soak.run(60 * minutes)
         return soak.figures() | {"exit_status": interrupt(node)}

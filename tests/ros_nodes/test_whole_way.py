@@ -14,7 +14,7 @@ from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
 
 CAMERA = "observation.images.exterior_2"
 EPISODE = 2  # a blue block is put onto a red one
-BESIDE_PX = (151.0, 108.0)  # on the table, a little before the red block, on which the blue one was put
+BESIDE_PX = (148.0, 111.0)  # on the table, a little before where the blue block was first put down
 TASK = "Put the blue block on the table before the red one"
 MOST_S = 25 * TIMEOUT_S  # for annotating, planning and making on a busy machine
 
