@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -11,11 +12,14 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from m2iv_robot.errors import M2IVError
+from m2iv_robot.requests.board import ENDED
 from m2iv_robot.requests.desk import Desk
 from m2iv_robot.requests.request import RequestLimits
-from ros_nodes.augmenter_parameters import declare, request_from, settings_from, trouble_with
+from ros_nodes.augmenter_parameters import LIVE, declare, request_from, settings_from, trouble_with
 from ros_nodes.augmenter_status import AugmenterStatus
 from ros_nodes.clicks import Clicks
+from ros_nodes.live_camera import LiveCamera
+from ros_nodes.reporting import answer
 from ros_nodes.running import run_node
 from ros_nodes.synthetic import SyntheticPublisher
 
@@ -37,8 +41,9 @@ class AugmenterNode(LifecycleNode):
         limits = RequestLimits(self.value("data_root"), self.value("output_root"), self.value("max_count"))
         self.desk = Desk(limits, self.value("queue_limit"), on_preview=self._show, on_change=self._note_change)
         self.clicks = Clicks(self, self.scratch)
+        self.camera = LiveCamera(self)
         self.synthetic = SyntheticPublisher(self, self.value("base_frame"), self.value("camera_frame"))
-        self._status = AugmenterStatus(self, self.desk, self.synthetic, self.clicks)
+        self._status = AugmenterStatus(self, self.desk, self.synthetic, self.camera)
         self.create_service(Trigger, "~/augment", self._on_augment)
         self.create_service(Trigger, "~/cancel", self._on_cancel)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -99,25 +104,32 @@ class AugmenterNode(LifecycleNode):
 
     def _on_augment(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            ident = self.desk.submit(request_from(self, self.clicks))
+            made = request_from(self, self.clicks)
+            if self.value("source") == LIVE:
+                frame = self.camera.save(self.scratch / f"live_{time.time_ns()}.png")
+                made = replace(made, live_frame=frame)
+            ident = self.desk.submit(made)
         except M2IVError as error:
-            return self._answer(response, False, str(error))
+            return answer(self, response, False, str(error))
+        finally:
+            self._sweep()
         self.clicks.forget()
-        return self._answer(response, True, f"request {ident}")
+        return answer(self, response, True, f"request {ident}")
+
+    def _sweep(self) -> None:
+        """Delete the pictures that no request needs any more."""
+        needed = {self.clicks.object_mask}
+        for entry in self.desk.board.entries:
+            if entry.state not in ENDED:
+                needed |= {entry.request.live_frame, entry.request.object_mask}
+        for path in self.scratch.glob("*.png"):
+            if str(path) not in needed:
+                path.unlink(missing_ok=True)
 
     def _on_cancel(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         cancelled = self.desk.cancel()
         names = ", ".join(str(ident) for ident in cancelled) or "none was waiting or running"
-        return self._answer(response, bool(cancelled), f"cancelled: {names}")
-
-    def _answer(self, response: Trigger.Response, success: bool, message: str) -> Trigger.Response:
-        response.success, response.message = success, message
-        log = self.get_logger()
-        if success:
-            log.info(message)
-        else:
-            log.warning(message)
-        return response
+        return answer(self, response, bool(cancelled), f"cancelled: {names}")
 
     def _check_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         for parameter in parameters:

@@ -10,6 +10,8 @@ from m2iv_robot.requests.request import KINDS, AugmentRequest
 from ros_nodes.clicks import Clicks
 
 MAX_TEXT_LENGTH = 1000
+RECORDED, LIVE = "recorded", "live"
+CHOICES = {"kind": KINDS, "source": (RECORDED, LIVE)}
 FIXED = {  # name -> default, what it is
     "data_root": ("", "Datasets are read below this folder alone"),
     "output_root": ("", "Datasets are written below this folder alone"),
@@ -28,6 +30,7 @@ REQUESTED = {
     "dataset": ("", "Folder of the recorded dataset, below data_root"),
     "output": ("synthetic", "Folder of the dataset that takes the new episodes, below output_root"),
     "camera": ("observation.images.front", "The fixed camera, by its feature"),
+    "task": ("", "What the robot does in the new episodes, in words; empty as recorded"),
     "kind": ("start", "Which end of the motion is moved: start or goal"),
     "object_text": ("", "What the object is, in words; needs a segmenter that reads them"),
 }
@@ -51,6 +54,8 @@ def declare(node: LifecycleNode) -> None:
         span = IntegerRange(from_value=least, to_value=most, step=1)
         description = ParameterDescriptor(description=text, read_only=fixed, integer_range=[span])
         node.declare_parameter(name, default, description)
+    source = ParameterDescriptor(description="Where the object is looked for: in the recorded episode, or live")
+    node.declare_parameter("source", RECORDED, source)
     box = ParameterDescriptor(description="Box around the object: left, top, right, bottom in pixels; one number: none")
     node.declare_parameter("object_box", [0.0], box)
     seconds = FloatingPointRange(from_value=1.0, to_value=3600.0)
@@ -63,8 +68,8 @@ def declare(node: LifecycleNode) -> None:
 def trouble_with(parameter: Parameter) -> str:
     """Why a new value cannot be taken; "" where it can."""
     name, value = parameter.name, parameter.value
-    if name == "kind" and value not in KINDS:
-        return f"kind must be one of {', '.join(KINDS)}, got {value!r}"
+    if name in CHOICES and value not in CHOICES[name]:
+        return f"{name} must be one of {', '.join(CHOICES[name])}, got {value!r}"
     if name == "object_box" and len(value) not in (0, 1, 4):
         return f"object_box needs left, top, right and bottom, got {len(value)} numbers"
     if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:

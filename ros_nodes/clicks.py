@@ -1,14 +1,14 @@
-"""What a person points at: clicks and masks, in pixels of the camera's recorded images, kept until they are used."""
+"""What a person points at: clicks and masks, in pixels of recorded or live images, kept until they are used."""
 
 import math
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.recording.images import RAW, decode_image
@@ -17,7 +17,7 @@ MASK_LEVEL = 127  # brighter is the object
 
 
 class Clicks:
-    """Kept state: the latest click and mask for the object and for its goal, and how the camera arrives."""
+    """Kept state: the latest click and mask for the object and for its goal."""
 
     def __init__(self, node: LifecycleNode, folder: Path) -> None:
         """Masks are kept as PNG files in `folder`."""
@@ -26,22 +26,16 @@ class Clicks:
         self.object_xy: list[float] = []
         self.goal_xy: list[float] = []
         self.object_mask = ""
-        self.camera_arrivals = 0
         node.create_subscription(PointStamped, "~/object_click", self._on_object_stamped, 10)
         node.create_subscription(Point, "~/object_point", self._on_object, 10)
         node.create_subscription(PointStamped, "~/goal_click", self._on_goal_stamped, 10)
         node.create_subscription(Point, "~/goal_point", self._on_goal, 10)
         node.create_subscription(Image, "~/object_mask", self._on_object_mask, 1)
         node.create_subscription(Image, "~/goal_mask", self._on_goal_mask, 1)
-        node.create_subscription(Image, "image", self._on_image, qos_profile_sensor_data)
-        node.create_subscription(CompressedImage, "image/compressed", self._on_image, qos_profile_sensor_data)
 
     def forget(self) -> None:
         """Drop what was pointed at; files stay for the request that uses them."""
         self.object_xy, self.goal_xy, self.object_mask = [], [], ""
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        self.camera_arrivals += 1
 
     def _on_object_stamped(self, message: PointStamped) -> None:
         self._on_object(message.point)
@@ -66,7 +60,7 @@ class Clicks:
     def _on_object_mask(self, message: Image) -> None:
         mask = self._mask(message, "object")
         if mask is not None:
-            path = self._folder / f"object_{self._node.get_clock().now().nanoseconds}.png"
+            path = self._folder / f"object_{time.time_ns()}.png"
             cv2.imwrite(str(path), mask.astype(np.uint8) * 255)
             self.object_mask, self.object_xy = str(path), []
 

@@ -4,7 +4,6 @@ import array
 
 import cv2
 import numpy as np
-from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from jaxtyping import Bool, Float, UInt8
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -52,11 +51,6 @@ def path_markers(path_m: Float[np.ndarray, "t 3"], held: tuple[int, int], header
         ball.pose.position = _point(path_m[min(max(frame, 0), len(path_m) - 1)])
         balls.append(ball)
     return MarkerArray(markers=[line, *balls])
-
-
-def header_at(stamp: Time, frame_id: str) -> Header:
-    """A header."""
-    return Header(stamp=stamp, frame_id=frame_id)
 
 
 def _raw(pixels: np.ndarray, encoding: str, header: Header) -> Image:

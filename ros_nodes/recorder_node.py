@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor, SetParametersResult
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
@@ -19,6 +18,7 @@ from m2iv_robot.errors import ConfigError, M2IVError
 from m2iv_robot.recording import load_contract
 from m2iv_robot.recording.recorder import Recorder
 from m2iv_robot.recording.saver import SavedEpisode
+from ros_nodes.reporting import Reporter, answer
 from ros_nodes.running import run_node
 from ros_nodes.subscriptions import Subscriptions, Wanted
 
@@ -26,7 +26,6 @@ IMAGE_DEPTH, VALUE_DEPTH = 60, 1000  # two seconds in which this process may be 
 MAX_TASK_LENGTH = 1000
 STATUS_PERIOD_S = 0.2  # also how soon an answer that waited for the recording thread is sent
 STATUS_EVERY = 5  # of these periods
-LASTING = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 
 
@@ -48,8 +47,7 @@ class RecorderNode(Node):
             self.contract, Path(self._value("root")), self._value("codec"), on_saved=self._log_saved
         )
         self._ticks = 0
-        self._status = self.create_publisher(DiagnosticStatus, "~/status", LASTING)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._reporter = Reporter(self, "recording")
         self._topics = Subscriptions(self, self._wanted())
         services = ReentrantCallbackGroup()  # in the node's own group an answer that waits would hold up all topics
         self.create_service(Trigger, "~/start", self._on_start, callback_group=services)
@@ -115,31 +113,22 @@ class RecorderNode(Node):
             self.recorder.start(self._value("task"), self.get_clock().now().nanoseconds)
         except M2IVError as error:
             self._topics.update()  # right after the node's start nobody may have looked yet
-            return self._answer(response, False, "; ".join([str(error), *self._troubles()]))
-        return self._answer(response, True, f"recording; task: {self._value('task') or 'none'}")
+            return answer(self, response, False, "; ".join([str(error), *self._troubles()]))
+        return answer(self, response, True, f"recording; task: {self._value('task') or 'none'}")
 
     async def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             outcome = self.recorder.stop(self.get_clock().now().nanoseconds)
             episode = await self._awaitable(outcome)
         except M2IVError as error:
-            return self._answer(response, False, str(error))
-        return self._answer(response, True, f"saving: {episode.report['summary']}")
+            return answer(self, response, False, str(error))
+        return answer(self, response, True, f"saving: {episode.report['summary']}")
 
     def _on_discard(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
-            return self._answer(response, True, self.recorder.discard())
+            return answer(self, response, True, self.recorder.discard())
         except M2IVError as error:
-            return self._answer(response, False, str(error))
-
-    def _answer(self, response: Trigger.Response, success: bool, message: str) -> Trigger.Response:
-        response.success, response.message = success, message
-        log = self.get_logger()
-        if success:
-            log.info(message)
-        else:
-            log.error(message)
-        return response
+            return answer(self, response, False, str(error))
 
     def _awaitable(self, outcome: Outcome) -> Future:
         """The outcome of another thread as something that a callback can await while others go on."""
@@ -169,13 +158,9 @@ class RecorderNode(Node):
         self._ticks += 1
         if self._ticks % STATUS_EVERY:
             return
-        status = self._describe()
-        self._status.publish(status)
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)
+        self._report()
 
-    def _describe(self) -> DiagnosticStatus:
+    def _report(self) -> None:
         found, troubles = self.recorder.status(), self._troubles()
         silent = [name for name, rate in found.rates_hz.items() if rate == 0 and name in self.contract.cameras]
         level, message = DiagnosticStatus.OK, "recording" if found.recording else "idle"
@@ -191,15 +176,10 @@ class RecorderNode(Node):
             "messages lost": found.lost_messages,
             "last episode": found.last,
             "dataset": self.recorder.root,
+            "robot": self.contract.config.robot_type,
             **{f"{name} Hz": rate for name, rate in found.rates_hz.items()},
         }
-        return DiagnosticStatus(
-            level=level,
-            name=f"{self.get_fully_qualified_name()}: recording",
-            message=message,
-            hardware_id=self.contract.config.robot_type,
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
+        self._reporter.report(level, message, values)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -4,17 +4,18 @@ from collections import deque
 from pathlib import Path
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.requests.preview import Preview, load_preview
 from ros_nodes import conversions
+from ros_nodes.reporting import LASTING
 
 RELIABLE = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
-LASTING = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class SyntheticPublisher:
@@ -55,7 +56,7 @@ class SyntheticPublisher:
         finally:
             path.unlink(missing_ok=True)
         if len(self._preview.gripper_path_m):
-            header = conversions.header_at(self._node.get_clock().now().to_msg(), self._frames["base"])
+            header = Header(stamp=self._node.get_clock().now().to_msg(), frame_id=self._frames["base"])
             path_m, held = self._preview.gripper_path_m, self._preview.held
             self._markers.publish(conversions.path_markers(path_m, held, header))
         self._next_frame = 0
@@ -84,7 +85,7 @@ class SyntheticPublisher:
 
     def _publish(self, preview: Preview, frame: int) -> None:
         stamp = self._node.get_clock().now().to_msg()
-        header = conversions.header_at(stamp, self._frames["camera"])
+        header = Header(stamp=stamp, frame_id=self._frames["camera"])
         pixels = preview.frames[frame]
         if self._images.get_subscription_count():
             self._images.publish(conversions.image_message(pixels, header))
@@ -93,5 +94,5 @@ class SyntheticPublisher:
         if self._masks.get_subscription_count():
             self._masks.publish(conversions.mask_message(preview.actor[frame], preview.object[frame], header))
         if preview.state.shape[1]:
-            robot = conversions.header_at(stamp, self._frames["base"])
+            robot = Header(stamp=stamp, frame_id=self._frames["base"])
             self._joints.publish(conversions.joint_state_message(preview.state_names, preview.state[frame], robot))

@@ -108,6 +108,43 @@ class Client:
         rclpy.try_shutdown(context=self.context)
 
 
+class Recording:
+    """The services and the status of a running recorder_node."""
+
+    NODE = "/recorder_node"
+
+    def __init__(self, client: Client) -> None:
+        from diagnostic_msgs.msg import DiagnosticStatus
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        self._client = client
+        profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        client.listen(DiagnosticStatus, f"{self.NODE}/status", profile)
+
+    def trigger(self, name: str) -> object:
+        """Call start, stop or discard."""
+        from std_srvs.srv import Trigger
+
+        return self._client.call(Trigger, f"{self.NODE}/{name}")
+
+    def start_when_all_arrive(self) -> None:
+        """Begin an episode as soon as no stream is missing."""
+        end = time.monotonic() + TIMEOUT_S
+        while not (answer := self.trigger("start")).success:
+            assert time.monotonic() < end, answer.message
+            time.sleep(0.05)
+
+    def status(self, key: str) -> str:
+        """The latest value, "" before there is one."""
+        heard = self._client.heard[f"{self.NODE}/status"]
+        return {entry.key: entry.value for entry in heard[-1].values}.get(key, "") if heard else ""
+
+    @property
+    def frames(self) -> int:
+        """Of the current episode."""
+        return int(self.status("frames") or 0)
+
+
 def wait_until(condition, timeout_s: float = TIMEOUT_S, what: str = "a condition") -> None:
     """Wait for it, or fail."""
     end = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""`python tests/soak.py MINUTES`: requests, cancels and lifecycle cycles against a running augmenter beside a camera.
+"""`python tests/soak.py MINUTES [RENDERER]`: requests, cancels, lifecycle cycles of an augmenter beside a camera.
 
 Prints what it saw, and ends with 1 where a request was lost, the node died, memory grew by 2 % or more after the first
 third, the camera came slower than 25 Hz while an episode was made, or Ctrl-C did not end the node cleanly.
@@ -30,13 +30,15 @@ def memory_mb(pid: int) -> float:
 class Soak:
     """One run against one node."""
 
-    def __init__(self, augmenter: AugmenterClient, pid: int, seed: int) -> None:
+    def __init__(self, augmenter: AugmenterClient, processes: Processes, pid: int, seed: int) -> None:
         self.augmenter = augmenter
+        self.processes = processes
         self.pid = pid
         self.random = random.Random(seed)
         self.outcomes: dict[str, int] = {}
         self.lost: list[str] = []
-        self.camera_hz: list[float] = []
+        self.camera_hz: list[float] = []  # received by the node
+        self.published_hz: list[float] = []  # by the camera, at that time
         self.memory: list[tuple[float, float]] = []  # of the node and of the generator
 
     def run(self, seconds: float) -> None:
@@ -68,6 +70,7 @@ class Soak:
         """The state of a request; on the way the camera's rate and the memory are noted."""
         if self.augmenter.status("running"):
             self.camera_hz.append(float(self.augmenter.status("camera Hz") or 0))
+            self.published_hz.append(float((self.processes.said("camera_feed").split() or ["0"])[-1]))
             self.memory.append((memory_mb(self.pid), float(self.augmenter.status("generator memory MB") or 0)))
         time.sleep(0.2)
         return self.augmenter.status(request).split(";")[0]
@@ -92,13 +95,15 @@ class Soak:
             "lost": self.lost,
             "camera_hz_median": statistics.median(rates),
             "camera_hz_tenth": rates[len(rates) // 10],
+            "camera_hz_samples": len(rates),
+            "camera_published_hz_median": statistics.median(self.published_hz or [0.0]),
             "node_memory_growth": round(growth[0], 4),
             "generator_memory_growth": round(growth[1], 4),
         }
 
 
-def main(minutes: str) -> int:
-    """Run and judge."""
+def run(minutes: float, renderer: str) -> dict:
+    """Figures of a run."""
     folder = Path(tempfile.mkdtemp(prefix="m2iv_soak_"))
     shutil.copytree(SAMPLE, folder / "data" / "cups")
     (folder / "out").mkdir()
@@ -107,16 +112,21 @@ def main(minutes: str) -> int:
     try:
         processes.start("camera_feed", "/camera/image_raw", "30")
         places = {"data_root": str(folder / "data"), "output_root": str(folder / "out"), "dataset": "cups"}
-        parameters = node_parameters(**places, segmentation="motion", renderer="cut_and_paste", gate=False)
+        parameters = node_parameters(**places, segmentation="motion", renderer=renderer, gate=False)
         node = processes.start("ros_nodes.augmenter_node", *parameters, "-r", "image:=/camera/image_raw")
-        soak = Soak(AugmenterClient(client), node.pid, seed=0)
+        soak = Soak(AugmenterClient(client), processes, node.pid, seed=0)
         soak.cycle(CONFIGURE, ACTIVATE)
-        soak.run(60 * float(minutes))
-        figures = soak.figures() | {"exit_status": interrupt(node)}
+        soak.run(60 * minutes)
+        return soak.figures() | {"exit_status": interrupt(node)}
     finally:
         client.close()
         processes.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(minutes: str, renderer: str = "cut_and_paste") -> int:
+    """Run and judge."""
+    figures = run(float(minutes), renderer)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     good = not figures["lost"] and figures["exit_status"] == 0 and figures["camera_hz_tenth"] >= LEAST_CAMERA_HZ
     flat = max(figures["node_memory_growth"], figures["generator_memory_growth"]) < MOST_GROWTH

@@ -15,6 +15,7 @@ from m2iv_robot.placement import (
     PlacementConfig,
     Scene,
     find_support,
+    place_at,
     polygon_mask,
     resting_mask,
     sample_placements,
@@ -152,6 +153,17 @@ def test_a_goal_is_moved_and_the_start_kept(scene, generator):
     placements, _ = sample_placements(scene, PlacementConfig(kind="goal"), 3, generator)
     assert all(torch.equal(placement.start, scene.start) for placement in placements)
     assert all(not torch.equal(placement.goal, scene.goal) for placement in placements)
+
+
+def test_an_asked_place_is_taken_exactly_even_off_the_support_or_refused_with_why(scene):
+    bare = dataclasses.replace(scene, support=torch.zeros_like(scene.support))
+    placement = place_at(bare, PlacementConfig(), (60.0, 90.0))
+    torch.testing.assert_close(centroid(placement.start), torch.tensor([60.0, 90.0]), atol=0.5, rtol=0)
+    assert torch.equal(placement.goal, scene.goal)
+    goal = tuple(centroid(scene.goal).tolist())
+    for place, why in (((1.0, 60.0), "outside the frame"), (goal, "other end")):
+        with pytest.raises(PlanError, match=why):
+            place_at(scene, PlacementConfig(), place)
 
 
 def test_no_room_is_said(scene, generator):

@@ -11,6 +11,7 @@ from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.data.simulation import SimulationConfig, load_truth, record_all, replay
 from m2iv_robot.errors import DatasetError, PlanError
 from m2iv_robot.kinematics import RobotConfig
+from m2iv_robot.masks import centroid
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import (
     PlanConfig,
@@ -112,6 +113,16 @@ def test_episodes_without_masks_are_listed_with_what_to_do(task, tmp_path):
 def test_an_unknown_camera_is_refused(task):
     with pytest.raises(DatasetError, match="top"):
         plan_dataset(dataclasses.replace(task, camera="top"))
+
+
+def test_a_chosen_place_makes_one_plan_of_the_one_episode(task, report):
+    known = report.plans[0]
+    place = centroid(known.placement.start).tolist()
+    config = PlanConfig(count=3, only=known.source_episode)
+    found = plan_dataset(dataclasses.replace(task, config=config, placement=PlacementConfig(at_px=place)))
+    assert [plan.source_episode for plan in found.plans] == [known.source_episode]
+    np.testing.assert_allclose(found.plans[0].placement.shift_m, known.placement.shift_m, atol=0.01)
+    assert found.plans[0].motion is not None
 
 
 def test_a_polygon_bounds_the_places(task):

@@ -13,6 +13,7 @@ from m2iv_robot.augment.run import run_augmentation
 from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, WriterConfig, open_dataset
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.errors import ConfigError, PlanError
+from m2iv_robot.learned_labels import LabellerTask
 from m2iv_robot.models.checkpoint import WEIGHTS_FOLDER, load_trajectory, load_video, segmenter_path, weights_hash
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.quality import QualityConfig, QualityGate
@@ -81,7 +82,13 @@ def default_task(dataset: Dataset, camera: str, root: Path, config: AugmentConfi
     )
     networks = load_networks(config, segmenter=learned.weights)
     gate = QualityGate(QualityConfig(), segmenter)
-    return AugmentTask(annotation, root, networks, config=config, writer=WriterConfig(), gate=gate)
+    labeller = LabellerTask(dataset, camera, labeller_folder(root))
+    return AugmentTask(annotation, root, networks, config=config, writer=WriterConfig(), gate=gate, labeller=labeller)
+
+
+def labeller_folder(root: Path) -> Path:
+    """Where the labeller of a run that makes the dataset `root` is kept."""
+    return root.parent / f"{root.name}_report" / "labeller"
 
 
 def load_networks(config: AugmentConfig, segmenter: str | None = None) -> Networks:

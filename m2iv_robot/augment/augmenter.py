@@ -11,6 +11,7 @@ from torch import Tensor
 
 from m2iv_robot.augment.footage import Library
 from m2iv_robot.augment.handles import Footage, picture_motion
+from m2iv_robot.augment.learned import Reader
 from m2iv_robot.augment.records import AugmentTask, Made, NumberedPlan
 from m2iv_robot.augment.unguided import dream
 from m2iv_robot.data.lerobot_io import read_frames
@@ -26,9 +27,11 @@ logger = logging.getLogger(__name__)
 class Augmenter:
     """Makes new episodes of one dataset, one plan at a time; the same plan and seed give the same episode."""
 
-    def __init__(self, task: AugmentTask, library: Library, wrists: tuple[str, ...]) -> None:
-        """`wrists` are the cameras that are re-timed."""
-        self.task, self.library, self.wrists = task, library, wrists
+    def __init__(
+        self, task: AugmentTask, library: Library, wrists: tuple[str, ...], reader: Reader | None = None
+    ) -> None:
+        """`wrists` are the cameras that are re-timed; `reader` gives labels to what no motion was planned for."""
+        self.task, self.library, self.wrists, self.reader = task, library, wrists, reader
 
     def make(self, numbered: NumberedPlan, scene: PlannedScene) -> Made:
         """The new episode and what the gate says of it.
@@ -41,8 +44,11 @@ class Augmenter:
         footage = self.library.footage(plan.source_episode, scene)
         if plan.motion is None:
             frames, masks = dream(self.task, plan, footage.source, footage.scene, numbered.seed)
-            candidate = self._candidate(numbered, footage, frames, masks)
-            return Made(candidate, QualityReport(()), time.perf_counter() - started)
+            candidate, report = self._candidate(numbered, footage, frames, masks), QualityReport(())
+            if self.reader is not None:
+                candidate = self.reader.labelled(candidate, plan, scene)
+                report = self._judged(candidate, footage, scene)
+            return Made(candidate, report, time.perf_counter() - started)
         picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
         bend_px = float(bend[picture.shown].max(initial=0.0))
         if picture.arm is None:
@@ -54,10 +60,13 @@ class Augmenter:
         masks = self._masks(plan, moved, numbered.seed)
         frames = self._frames(plan, footage, moved, masks, numbered.seed)
         candidate = self._candidate(numbered, footage, frames, masks)
-        report = QualityReport(())
-        if self.task.gate is not None:
-            report = self.task.gate.assess(candidate, self.library.context(footage, scene))
+        report = self._judged(candidate, footage, scene)
         return Made(candidate, report, time.perf_counter() - started, bend_px)
+
+    def _judged(self, candidate: Candidate, footage: Footage, scene: PlannedScene) -> QualityReport:
+        if self.task.gate is None:
+            return QualityReport(())
+        return self.task.gate.assess(candidate, self.library.context(footage, scene))
 
     def _check_bend(self, bend_px: float, footage: Footage) -> None:
         width = footage.scene.plate.image.shape[-1]
@@ -139,6 +148,8 @@ class Augmenter:
         """Where the episode of a plan comes from; known before it is made."""
         plan, config = numbered.plan, self.task.config
         notes = [f"masks={config.masks}", f"renderer={config.renderer}"]
+        if self.reader is not None:
+            notes.append("state and action are read off the frames by a labeller that learned from the dataset")
         if plan.motion is not None:
             kept, length = int(plan.motion.verbatim.sum()), len(plan.motion.verbatim)
             notes.append(f"frames that are the source's own: {kept} of {length}")

@@ -7,6 +7,7 @@ from m2iv_robot.annotate import AnnotationTask
 from m2iv_robot.data.lerobot_io import WriterConfig
 from m2iv_robot.errors import ConfigError, M2IVError
 from m2iv_robot.generation import GenerationConfig
+from m2iv_robot.learned_labels import LabellerTask
 from m2iv_robot.models.trajectory import TrajectoryModel
 from m2iv_robot.models.video import VideoModel
 from m2iv_robot.placement import PlacementConfig
@@ -34,7 +35,7 @@ class AugmentConfig:
     masks: str = "warped"  # of the arm: warped (a real one bent to the plan) or network (stage 1, guided by it)
     renderer: str = "network"  # network (stage 2) or cut_and_paste (real pixels alone)
     wrist: str = "retime"  # other moving cameras: retime the source's frames, or drop
-    labels: str = "auto"  # auto: from the motion plan; video_only: no plan, no dataset, videos and the page alone
+    labels: str = "auto"  # auto: from the motion plan, without kinematics learned; video_only: no dataset, videos alone
     preview: int = 3  # so many first; then time, disk and acceptance of the rest are told
     preview_only: bool = False
     spare: float = 1.0  # plans beyond the count, as a share of it, for those that are refused
@@ -93,6 +94,7 @@ class AugmentTask:
     writer: WriterConfig = field(default_factory=WriterConfig)
     config: AugmentConfig = field(default_factory=AugmentConfig)
     gate: QualityGate | None = None  # None: nothing is rejected
+    labeller: LabellerTask | None = None  # reads labels where no motion can be planned; None: nothing is made there
 
     @property
     def report_folder(self) -> Path:

@@ -10,6 +10,7 @@ from m2iv_robot.augment.augmenter import Augmenter, number_plans, source_frames
 from m2iv_robot.augment.films import film_path, save_film, side_by_side
 from m2iv_robot.augment.footage import Library, wrist_cameras
 from m2iv_robot.augment.journal import Journal
+from m2iv_robot.augment.learned import Reader, own_reader
 from m2iv_robot.augment.preview import tell_preview
 from m2iv_robot.augment.records import AugmentReport, AugmentTask, Made, NumberedPlan, Outcome
 from m2iv_robot.data.lerobot_io import EpisodeWriter, episode_key, format_like
@@ -41,9 +42,11 @@ def run_augmentation(task: AugmentTask, progress: Progress | None = None) -> Aug
     wanted = task.config.wanted(max(1, recorded))
     plans = plan_task(task, round(wanted * (1 + task.config.spare)))
     planned = plan_dataset(plans, progress)
-    check_labels(task, planned)
+    reader = own_reader(task, planned)
+    check_labels(task, planned, reader)
     kinematics = kinematics_of(plans)
-    shop = Workshop(task, planned, Library(task, plans, kinematics, robots_of(plans, kinematics, planned)), wanted)
+    library = Library(task, plans, kinematics, robots_of(plans, kinematics, planned))
+    shop = Workshop(task, planned, library, wanted, reader)
     outcomes = shop.run(progress)
     failures = tuple(sorted({**dict(annotated.failures), **dict(planned.failures)}.items()))
     return AugmentReport(outcomes, failures, planned.notes, wanted, task.root)
@@ -64,14 +67,14 @@ def plan_task(task: AugmentTask, count: int) -> PlanTask:
     )
 
 
-def check_labels(task: AugmentTask, planned: PlanReport) -> None:
+def check_labels(task: AugmentTask, planned: PlanReport, reader: Reader | None = None) -> None:
     """Refuse to make a dataset without labels.
 
     Raises:
         PlanError: no plan has a motion; says why and what can be done.
     """
     name = task.annotation.dataset.name
-    if any(plan.motion is not None for plan in planned.plans) or (planned.plans and _videos_only(task)):
+    if any(plan.motion is not None for plan in planned.plans) or (planned.plans and (reader or _videos_only(task))):
         return
     reasons = [*planned.notes, *(f"episode {index}: {error}" for index, error in planned.failures)]
     reasons += sorted({entry.reason for entry in planned.refusals})
@@ -106,11 +109,13 @@ class Workshop:
     planned: PlanReport
     library: Library
     wanted: int
+    reader: Reader | None = None  # of labels, where none are planned
 
     def __post_init__(self) -> None:
         self.scenes = {index: scene for scene in self.planned.scenes for index in scene.episodes}
-        wrists = wrist_cameras(self.task) if self.task.config.wrist == "retime" else ()
-        self.augmenter = Augmenter(self.task, self.library, wrists)
+        timed = self.task.config.wrist == "retime" and self.reader is None  # without a plan there is no pace to keep
+        wrists = wrist_cameras(self.task) if timed else ()
+        self.augmenter = Augmenter(self.task, self.library, wrists, self.reader)
         self.journal = Journal(self.task.report_folder)
         self.numbered = number_plans(self.planned.plans, self.task.config.seed)
         self.outcomes: list[Outcome] = []

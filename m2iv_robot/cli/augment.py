@@ -12,6 +12,7 @@ from m2iv_robot.augment import (
     AugmentConfig,
     AugmentReport,
     AugmentTask,
+    labeller_folder,
     load_networks,
     run_augmentation,
     summary_rows,
@@ -22,6 +23,9 @@ from m2iv_robot.cli.annotate import Bars, task_of
 from m2iv_robot.config import parse
 from m2iv_robot.data.lerobot_io import WriterConfig
 from m2iv_robot.generation import GenerationConfig
+from m2iv_robot.labelling import LabelTrustConfig
+from m2iv_robot.learned_labels import LabellerTask
+from m2iv_robot.models.labeller import LabellerConfig
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.quality import QualityConfig, QualityGate
 from m2iv_robot.retarget import RetargetConfig
@@ -67,6 +71,13 @@ def augment_task(node: DictConfig) -> AugmentTask:
         writer=replace(writer, include_source=bool(node.include_source) or writer.include_source),
         config=config,
         gate=gate,
+        labeller=LabellerTask(
+            dataset=annotation.dataset,
+            camera=annotation.camera,
+            folder=Path(node.output.labeller).expanduser() if node.output.labeller else labeller_folder(root),
+            sizes=parse(LabellerConfig, node.labeller, "labeller"),
+            trust=parse(LabelTrustConfig, node.label_trust, "label_trust"),
+        ),
     )
 
 

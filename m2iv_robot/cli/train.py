@@ -1,4 +1,4 @@
-"""`m2iv train`: stores of scenes and clips, and the segmenter and both stages that learn from them."""
+"""`m2iv train`: stores of scenes and clips, the segmenter and both stages that learn from them, labellers."""
 
 import logging
 from dataclasses import dataclass, field
@@ -8,17 +8,22 @@ import torch
 from omegaconf import DictConfig
 
 from m2iv_robot.annotate.clips import ClipStoreConfig, annotated_clips, simulated_clips
+from m2iv_robot.cli.annotate import camera_of
 from m2iv_robot.config import parse
 from m2iv_robot.data.clip_dataset import ClipConfig, ClipDataset, collate_clips
 from m2iv_robot.data.clips import SegmentationPairs, collate_pairs
+from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset
 from m2iv_robot.data.pairs import PairConfig
 from m2iv_robot.data.pseudo_labels import PseudoLabelConfig
 from m2iv_robot.data.simulation import SimulationConfig
 from m2iv_robot.data.stores import StoreConfig, build_store
 from m2iv_robot.errors import ConfigError, DatasetError
+from m2iv_robot.labelling import LabelTrustConfig
+from m2iv_robot.learned_labels import LabellerTask, dataset_labeller
 from m2iv_robot.models import checkpoint
 from m2iv_robot.models.checkpoint import WEIGHTS_FOLDER, initial_segmenter, start_from
 from m2iv_robot.models.judge import Judge
+from m2iv_robot.models.labeller import LabellerConfig
 from m2iv_robot.models.segmenter import SegmenterConfig
 from m2iv_robot.models.trajectory import TrajectoryConfig, TrajectoryModel
 from m2iv_robot.models.video import VideoConfig, VideoModel
@@ -123,6 +128,25 @@ def run_stage(config: TrainConfig, node: DictConfig) -> None:
     logger.info("%s", train(model, samples, collate_clips, settings, Path(config.output)))
 
 
+def run_labeller(config: TrainConfig, node: DictConfig) -> None:
+    """Train a dataset's own labeller and measure it; `m2iv augment output.labeller=FOLDER` uses it."""
+    dataset = open_dataset(parse(DatasetConfig, node.dataset, "dataset"))
+    learned = dataset_labeller(
+        LabellerTask(
+            dataset=dataset,
+            camera=camera_of(node, dataset),
+            folder=Path(config.output),
+            sizes=parse(LabellerConfig, node.labeller, "labeller"),
+            trust=parse(LabelTrustConfig, node.label_trust, "label_trust"),
+        )
+    )
+    for name in ("inside_error", "outside_error"):
+        error = getattr(learned, name)
+        shown = "not measured, too few episodes" if error is None else f"{100 * error:.0f} % of the labels' spread"
+        logger.info("%s: %s", name.replace("_", " "), shown)
+    logger.info("%s", config.output)
+
+
 STAGES = {"trajectory": (TrajectoryModel, TrajectoryConfig), "video": (VideoModel, VideoConfig)}
 PARTS = {
     "segmenter": run_segmenter,
@@ -131,4 +155,5 @@ PARTS = {
     "clips": run_clips,
     "trajectory": run_stage,
     "video": run_stage,
+    "labeller": run_labeller,
 }

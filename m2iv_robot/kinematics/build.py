@@ -23,8 +23,18 @@ BY_ROBOT_TYPE = {
     "franka": "franka_cartesian",
     "panda": "franka_cartesian",
     "droid": "franka_cartesian",
+    "ur5e": "ur5e_robotiq",
+    "ur5e_robotiq": "ur5e_robotiq",
 }
 SO_JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
+UR_JOINTS = (
+    "shoulder_pan_joint",
+    "shoulder_lift_joint",
+    "elbow_joint",
+    "wrist_1_joint",
+    "wrist_2_joint",
+    "wrist_3_joint",
+)
 POSE_COLUMNS = ("x", "y", "z", "roll", "pitch", "yaw")
 
 
@@ -47,6 +57,8 @@ def choose_robot(config: RobotConfig, robot_type: str | None, state_names: tuple
         )
     chosen = BY_ROBOT_TYPE.get(kind, "")
     if chosen.startswith("so10") and not all(joint in names for joint in SO_JOINTS):
+        chosen = ""
+    if chosen.startswith("ur5e") and not all(joint in names for joint in UR_JOINTS):
         chosen = ""
     if chosen == "franka_cartesian" and not all(column in names for column in POSE_COLUMNS):
         chosen = ""

@@ -1,4 +1,9 @@
-"""The network that reads state and action off a window of frames, with how sure it is (inverse dynamics)."""
+"""What reads state and action off video (inverse dynamics): the trained segmenter's eyes, and a small readout.
+
+The eyes know robots and stay as they are. In what they see of a dataset's episodes, things that look alike and move are
+its parts; where each part is in each frame is what labels are read from, by linear maps fitted in closed form. Heads
+learn from different episodes: where they differ, the labeller is outside of what it has seen.
+"""
 
 from dataclasses import dataclass
 
@@ -8,92 +13,115 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from m2iv_robot.errors import ConfigError
+from m2iv_robot.models.segmenter import STRIDE, Segmenter, SegmenterConfig, SegmenterInput
 
-LOG_VARIANCE_MIN, LOG_VARIANCE_MAX = -9.0, 3.0  # of standardised labels: from 1 % of a column's spread to 450 %
+ABOUT_A_PART = 3  # numbers: x, y, how much anything looks like it
+SHARPNESS = 10.0  # of the softmax over places, per unit of cosine likeness
+LIVELINESS = 0.5  # exponent with which change from the video's median counts
+LEAST_LIVELY = 0.3
+MEDIAN_FRAMES = 24
+FRAMES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class LabellerConfig:
-    """configs/labeller/*.yaml: sizes of the network."""
+    """configs/labeller/*.yaml: sizes of the readout."""
 
-    state_size: int = 6
+    state_size: int = 6  # follows from the dataset, as the next two
     action_size: int = 6
-    window: int = 5  # frames that are read together, odd
-    stride: int = 2  # recorded frames between two of them
-    height: int = 72  # that frames are shrunk to
-    width: int = 96
-    channels: int = 32  # places that the network looks for in each frame
-    hidden: int = 128
-    heads: int = 3  # that learn apart: where they differ, the network is outside of what it has seen
+    stride: int = 2  # frames of a step
+    step_s: float = 0.25  # from frame to frame between which the change of labels is read
+    reach: int = 3  # steps before and after that are looked at for it
+    pixels: int = 49152  # width times height that frames are brought to; 256x192
+    parts: int = 64  # that are looked for in each frame
+    heads: int = 4
 
     def __post_init__(self) -> None:
-        if self.window < 1 or self.window % 2 == 0 or self.stride < 1:
-            raise ConfigError(
-                f"labeller.window must be odd and labeller.stride positive, got {self.window}, {self.stride}"
-            )
-        if min(self.state_size, self.action_size, self.channels, self.hidden, self.heads) < 1:
-            raise ConfigError("labeller: all sizes must be positive")
+        if min(self.stride, self.parts, self.heads) < 1 or self.step_s <= 0 or self.reach < 0:
+            raise ConfigError("labeller: stride, parts, heads must be at least 1, step_s positive, reach not negative")
+        if self.pixels < STRIDE * STRIDE:
+            raise ConfigError(f"labeller.pixels must be at least {STRIDE * STRIDE}, got {self.pixels}")
+        if min(self.state_size, self.action_size) < 0 or not self.state_size + self.action_size:
+            raise ConfigError("labeller: state_size and action_size must not be negative, nor both 0")
+
+
+class Readout(nn.Module):
+    """Linear maps from numbers to labels, one per head; all zero until they are fitted."""
+
+    def __init__(self, heads: int, given: int, labels: int) -> None:
+        super().__init__()
+        self.register_buffer("middle", torch.zeros(given))
+        self.register_buffer("scale", torch.ones(given))
+        self.register_buffer("weight", torch.zeros(heads, given, labels))
+        self.register_buffer("bias", torch.zeros(heads, labels))
+        self.register_buffer("sigma", torch.ones(labels))  # usual error on episodes that a head did not learn from
+
+    def forward(self, given: Float[Tensor, "t n"]) -> Float[Tensor, "k t d"]:
+        """What every head reads."""
+        return torch.einsum("tn,knd->ktd", (given - self.middle) / self.scale, self.weight) + self.bias[:, None]
 
 
 class Labeller(nn.Module):
-    """Where things are in each frame (spatial soft-argmax), then labels of all frames of the window."""
+    """Labels of every frame, and their change over every step."""
 
-    def __init__(self, config: LabellerConfig) -> None:
+    def __init__(self, config: LabellerConfig, eyes: Segmenter | None = None) -> None:
+        """Without `eyes` they are filled in from a weights file."""
         super().__init__()
         self.config = config
         size = config.state_size + config.action_size
-        self.encoder = nn.Sequential(
-            nn.Conv2d(3, 16, 5, stride=2, padding=2), nn.GroupNorm(4, 16), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.GroupNorm(4, 32), nn.ReLU(),
-            nn.Conv2d(32, config.channels, 3, padding=1),
-        )  # fmt: skip
-        self.heads = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(2 * config.channels * config.window, config.hidden), nn.ReLU(),
-                nn.Linear(config.hidden, 2 * size * config.window),
-            )
-            for _ in range(config.heads)
-        )  # fmt: skip
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("spread", torch.ones(size))
+        self.eyes = (eyes or Segmenter(SegmenterConfig())).requires_grad_(False)
+        numbers = ABOUT_A_PART * config.parts
+        self.register_buffer("parts", torch.zeros(config.parts, self.eyes.config.decoder_channels))
+        self.level = Readout(config.heads, numbers, size)
+        self.step = Readout(config.heads, numbers * (config.reach + 2), size)
+        self.register_buffer("spread", torch.ones(size))  # of the labels that it learned from
+        self.register_buffer("sigma", torch.ones(size))  # usual error of the two together
 
-    def places(self, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n two_channels"]:
-        """Expected (x, y) of every channel's activation, in [-1, 1]."""
-        maps = self.encoder(frames)  # n c i j
-        shares = maps.flatten(2).softmax(-1).reshape(maps.shape)
-        x = torch.linspace(-1, 1, maps.shape[3], device=maps.device)
-        y = torch.linspace(-1, 1, maps.shape[2], device=maps.device)
-        return torch.cat([(shares.sum(2) * x).sum(-1), (shares.sum(3) * y).sum(-1)], dim=1)
 
-    def forward(self, frames: Float[Tensor, "b n 3 h w"]) -> tuple[Float[Tensor, "k b n d"], Float[Tensor, "k b n d"]]:
-        """Standardised labels of every frame and their log variance, by every head."""
-        batch, window = frames.shape[:2]
-        places = self.places(frames.flatten(0, 1)).reshape(batch, -1)  # b (n 2c)
-        out = torch.stack([head(places) for head in self.heads])  # k b (n 2d)
-        mean, log_variance = out.reshape(len(self.heads), batch, window, -1).chunk(2, dim=-1)
-        return mean, log_variance.clamp(LOG_VARIANCE_MIN, LOG_VARIANCE_MAX)
+@torch.inference_mode()
+def see(eyes: Segmenter, frames: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n c i j"]:
+    """What the segmenter sees without knowing the empty scene: stride 8, each map with mean 0 and spread 1."""
+    nothing = torch.zeros_like(frames[:, :1])
+    scene, _ = eyes.features(SegmenterInput(frames, torch.zeros_like(frames), nothing, nothing, nothing))  # n c 2i 2j
+    return functional.instance_norm(functional.avg_pool2d(scene, 2))
 
-    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Float[Tensor, ""]:
-        """Gaussian negative log-likelihood; every head weighs the samples differently, as if it had drawn its own set.
 
-        The squared error is also learned by itself, so that a head that is unsure does not stop learning.
-        """
-        wanted = (batch["labels"] - self.mean) / self.spread  # b n d
-        mean, log_variance = self(batch["frames"])
-        weight = -torch.rand(mean.shape[:2], generator=generator, device=mean.device).clamp(min=1e-6).log()
-        squared = (mean - wanted).square()
-        surprise = 0.5 * (squared.detach() / log_variance.exp() + log_variance)
-        return ((squared + surprise).mean((2, 3)) * weight).mean()
+def lively(seen: Tensor) -> Float[Tensor, "t i j"]:
+    """How much each place of each frame differs from the video's median: what moves, and what it hides."""
+    every = max(1, len(seen) // MEDIAN_FRAMES)
+    usual = seen[::every].float().median(0).values
+    return torch.cat([(part.float() - usual).norm(dim=1) for part in seen.split(FRAMES_AT_ONCE)])
 
-    @torch.inference_mode()
-    def read(self, frames: Float[Tensor, "b n 3 h w"]) -> tuple[Float[Tensor, "b n d"], Float[Tensor, "b n d"]]:
-        """Labels in their own units and their variance: what the heads expect by themselves and how far they differ."""
-        mean, log_variance = self(frames)
-        variance = log_variance.exp().mean(0) + mean.var(0, unbiased=False)
-        return mean.mean(0) * self.spread + self.mean, variance * self.spread.square()
+
+def describe(seen: Tensor, parts: Float[Tensor, "p c"]) -> Float[Tensor, "t n"]:
+    """Where each part is in each frame of a video (x and y in [-1, 1]), and how much anything there looks like it."""
+    rows = []
+    for part, change in zip(seen.split(FRAMES_AT_ONCE), lively(seen).split(FRAMES_AT_ONCE), strict=True):
+        likeness = torch.einsum("tcij,pc->tpij", functional.normalize(part.float(), dim=1), parts)
+        likeness = likeness + LIVELINESS / SHARPNESS * change.clamp(min=LEAST_LIVELY).log()[:, None]
+        shares = (SHARPNESS * likeness).flatten(2).softmax(-1).reshape(likeness.shape)
+        x = torch.linspace(-1, 1, shares.shape[3], device=shares.device)
+        y = torch.linspace(-1, 1, shares.shape[2], device=shares.device)
+        rows.append(
+            torch.cat([(shares.sum(2) * x).sum(-1), (shares.sum(3) * y).sum(-1), likeness.flatten(2).amax(-1)], 1)
+        )
+    return torch.cat(rows)
+
+
+def step_numbers(places: Float[Tensor, "t n"], config: LabellerConfig) -> Float[Tensor, "s m"]:
+    """For each step (from frame t to t + stride): how parts move in it and around it, and where they are."""
+    last, stride = len(places) - 1, config.stride
+    first = torch.arange(len(places) - stride)
+    moved = []
+    for reach in range(config.reach + 1):
+        after, before = (first + (reach + 1) * stride).clamp(max=last), (first - reach * stride).clamp(min=0)
+        moved.append((places[after] - places[before]) / (2 * reach + 1))
+    return torch.cat([*moved, (places[first] + places[first + stride]) / 2], 1)
 
 
 def shrink_frames(frames: Tensor, config: LabellerConfig) -> Float[Tensor, "t 3 h w"]:
-    """Recorded frames (uint8 t 3 h w) as the network sees them, in [0, 1]."""
-    size = (config.height, config.width)
+    """Recorded frames (uint8 t 3 h w) as the eyes see them, in [0, 1]; sides are multiples of their stride."""
+    height, width = frames.shape[-2:]
+    scale = (config.pixels / (height * width)) ** 0.5 / STRIDE
+    size = [STRIDE * max(1, round(side * scale)) for side in (height, width)]
     return functional.interpolate(frames.float() / 255, size, mode="bilinear", align_corners=False, antialias=True)

@@ -2,7 +2,7 @@
 
 from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.placement.rest import resting_mask
-from m2iv_robot.placement.sampling import Place, Refusal, Scene, sample_placements
+from m2iv_robot.placement.sampling import Place, Refusal, Scene, place_at, sample_placements
 from m2iv_robot.placement.support import find_support, polygon_mask, stands_elsewhere
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Refusal",
     "Scene",
     "find_support",
+    "place_at",
     "polygon_mask",
     "resting_mask",
     "sample_placements",

@@ -14,6 +14,7 @@ class PlacementConfig:
     kind: str = "start"  # start: where could the object have started? goal: where could it have ended?
     task: str = ""  # goal: the new instruction, required where the source ends in or on another object
     polygon_px: list[float] = field(default_factory=list)  # x1, y1, x2, y2, ...: only inside; empty: all of the support
+    at_px: list[float] = field(default_factory=list)  # x, y: exactly here, on support or not; empty: places are chosen
     clearance_sizes: float = 0.3  # from the robot and other objects, in sizes (square root of the area) of the object
     apart_sizes: float = 2.0  # least distance between the start and the goal of one episode, in sizes
     support_share: float = 0.9  # of the lower half of the object's outline that must lie on the support
@@ -26,6 +27,8 @@ class PlacementConfig:
             raise ConfigError(f"placement.kind must be start or goal, got {self.kind!r}")
         if self.polygon_px and (len(self.polygon_px) < 6 or len(self.polygon_px) % 2):
             raise ConfigError("placement.polygon_px needs x and y of at least three corners: [x1,y1,x2,y2,x3,y3]")
+        if self.at_px and (len(self.at_px) != 2 or self.polygon_px):
+            raise ConfigError("placement.at_px needs x and y, and no placement.polygon_px beside it")
         if not 0 < self.support_share <= 1:
             raise ConfigError(f"placement.support_share must be in (0, 1], got {self.support_share}")
         for name in ("clearance_sizes", "apart_sizes"):

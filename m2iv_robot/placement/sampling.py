@@ -107,6 +107,23 @@ def sample_placements(
     return placements, refusals
 
 
+def place_at(scene: Scene, config: PlacementConfig, xy_px: tuple[float, float]) -> Placement:
+    """The object put exactly there, whatever it stands on.
+
+    Raises:
+        PlanError: it would leave the frame, touch the robot, or lie at the episode's other end.
+    """
+    sampler = _start(scene, config, torch.Generator())
+    place = place_of(xy_px, scene.camera, scene.plane_z_m)
+    if place.xy_m is not None and not np.isfinite(place.xy_m).all():
+        raise PlanError(f"the object cannot be put at ({xy_px[0]:.0f}, {xy_px[1]:.0f}): no table is seen so high up")
+    placement = _moved(sampler, place)
+    trouble = _in_the_way(sampler, placement)
+    if trouble:
+        raise PlanError(f"the object cannot be put at ({xy_px[0]:.0f}, {xy_px[1]:.0f}): {trouble}")
+    return placement
+
+
 def place_of(xy_px: tuple[float, float], camera: Camera | None, plane_z_m: float) -> Place:
     """A pixel as a place."""
     if camera is None:
@@ -180,17 +197,21 @@ def _candidate(sampler: _Sampler, box: tuple[float, float, float, float]) -> Pla
 
 def _placement(sampler: _Sampler, place: Place) -> Placement | None:
     """The object put there; None where it would touch the robot, another object, the goal or the frame's edge."""
+    placement = _moved(sampler, place)
+    return placement if _stands_free(sampler, placement) and not _in_the_way(sampler, placement) else None
+
+
+def _moved(sampler: _Sampler, place: Place) -> Placement:
+    """The object put there, its size by perspective."""
     scene, config, home = sampler.scene, sampler.config, sampler.home
     scale = 1.0
     if scene.camera is not None:
         points = np.array([[*place.xy_m, scene.plane_z_m], [*home.xy_m, scene.plane_z_m]])
         new, old = scene.camera.px_per_m(points)
         scale = float(new / old)
-    moved, fixed = (scene.start, scene.goal) if config.kind == "start" else (scene.goal, scene.start)
+    moved = scene.start if config.kind == "start" else scene.goal
     shift_px = (place.xy_px[0] - home.xy_px[0], place.xy_px[1] - home.xy_px[1])
     placed = shift(moved, shift_px, scale)
-    if not _fits(sampler, placed, fixed, scale):
-        return None
     shift_m = None if home.xy_m is None else (place.xy_m[0] - home.xy_m[0], place.xy_m[1] - home.xy_m[1])
     return Placement(
         kind=config.kind,
@@ -204,13 +225,11 @@ def _placement(sampler: _Sampler, place: Place) -> Placement | None:
     )
 
 
-def _fits(sampler: _Sampler, placed: Bool[Tensor, "h w"], fixed: Bool[Tensor, "h w"], scale: float) -> bool:
-    """Whole in the frame, its lower half on the support, clear of the robot, and away from the episode's other end."""
-    scene, config = sampler.scene, sampler.config
-    size = sampler.size_px * scale
-    border = torch.ones_like(placed)
-    border[1:-1, 1:-1] = False
-    if int(area(placed)) < 0.8 * size**2 or (placed & (border | scene.robot)).any():
+def _stands_free(sampler: _Sampler, placement: Placement) -> bool:
+    """Its lower half on the support, with room around it."""
+    config, size = sampler.config, sampler.size_px * placement.scale
+    placed = placement.start if placement.kind == "start" else placement.goal
+    if not placed.any():
         return False
     rows = torch.nonzero(placed.any(dim=1))[:, 0]
     foot = placed.clone()
@@ -219,10 +238,30 @@ def _fits(sampler: _Sampler, placed: Bool[Tensor, "h w"], fixed: Bool[Tensor, "h
     if float(clear[foot].float().mean()) < config.support_share:
         return False
     column, row = (round(value) for value in centroid(foot).tolist())
-    if sampler.free[row, column] < (0.4 + config.clearance_sizes) * size:  # the foot's own half width, and the rest
-        return False
+    return bool(
+        sampler.free[row, column] >= (0.4 + config.clearance_sizes) * size  # the foot's own half width, and the rest
+    )
+
+
+def _in_the_way(sampler: _Sampler, placement: Placement) -> str:
+    """Why the object cannot be there whatever it stands on; "" where it can."""
+    scene, config, size = sampler.scene, sampler.config, sampler.size_px * placement.scale
+    placed, fixed = placement.start, placement.goal
+    if placement.kind == "goal":
+        placed, fixed = fixed, placed
+    border = torch.ones_like(placed)
+    border[1:-1, 1:-1] = False
+    if int(area(placed)) < 0.8 * size**2 or (placed & border).any():
+        return "a part of it would be outside the frame"
+    if (placed & scene.robot).any():
+        return "the robot is there"
     apart = float(torch.linalg.vector_norm(centroid(placed) - centroid(fixed)))
-    return apart >= config.apart_sizes * sampler.size_px
+    least = config.apart_sizes * sampler.size_px
+    if apart < least:
+        return (
+            f"the other end of the episode's motion is {apart:.0f} px away, placement.apart_sizes asks for {least:.0f}"
+        )
+    return ""
 
 
 def _nearest(place: Place, others: list[Place]) -> float:

@@ -12,13 +12,13 @@ from m2iv_robot.data.lerobot_io import feature_names
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.kinematics import Kinematics, build_kinematics
 from m2iv_robot.masks import centroid
-from m2iv_robot.placement import Place, Scene, sample_placements, stands_elsewhere
+from m2iv_robot.placement import Place, Scene, place_at, sample_placements, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
+from m2iv_robot.plan.cameras import camera_fits
 from m2iv_robot.plan.records import Plan, PlannedScene, PlanReport, PlanTask, RefusedPlan
 from m2iv_robot.plan.scenes import (
     SourceEpisode,
     build_scene,
-    camera_fits,
     read_sources,
     robot_mask,
     stacked,
@@ -47,6 +47,8 @@ def plan_dataset(task: PlanTask, progress: Progress | None = None) -> PlanReport
     notes = [] if kinematics.metric else [f"image plane only ({kinematics.cost}): {IMAGE_PLANE_COST}"]
     plans, refusals, scenes = [], [], []
     groups = pose_groups(task, total, failures)
+    if task.config.only >= 0:
+        groups = {name: members for name, members in groups.items() if task.config.only in members}
     ready = sum(len(members) for members in groups.values())
     for name, members in groups.items():
         share = round(task.config.count * len(members) / max(ready, 1))
@@ -109,6 +111,8 @@ def _plan_group(
         robot = describe_robot(stacked(states), stacked(actions), task.dataset.fps, kinematics, task.retarget)
     scene = build_scene(task, name, sources, plate, fits)
     usable = _usable(task, scene, sources, failures)
+    if task.config.only >= 0:
+        usable = [source for source in usable if source.labels.index == task.config.only]
     planners = [_Planner(task, scene, source, fit, robot) for source, fit in usable_pairs(usable, sources, fits)]
     plans, refusals = _take_turns(planners, count, progress)
     return plans, refusals, scene
@@ -168,12 +172,27 @@ class _Planner:
 
     def next_plan(self, taken: list[Place]) -> tuple[Plan | None, list[RefusedPlan]]:
         """One more plan away from `taken`, if there is room, and what was refused on the way."""
+        if self.task.placement.at_px:
+            return self._asked_for(tuple(self.task.placement.at_px))
         scene = replace(self.scene, taken=(*taken, *self.refused))
         check = None if self.robot is None else self._check
         found, refused = sample_placements(scene, self.task.placement, 1, self.generator, check)
         self.refused += [entry.place for entry in refused]
         refusals = [RefusedPlan(self.index, entry.place.xy_px, entry.shift_m, entry.reason) for entry in refused]
         return (Plan(self.index, found[0], self.motion) if found else None), refusals
+
+    def _asked_for(self, xy_px: tuple[float, float]) -> tuple[Plan | None, list[RefusedPlan]]:
+        """The one plan with the object at a place that somebody chose, once."""
+        if self.refused:
+            return None, []
+        self.refused.append(place_of(xy_px, self.scene.camera, self.scene.plane_z_m))
+        try:
+            placement = place_at(self.scene, self.task.placement, xy_px)
+            if self.robot is not None:
+                self._check(placement)
+        except PlanError as error:
+            return None, [RefusedPlan(self.index, xy_px, None, str(error))]
+        return Plan(self.index, placement, self.motion), []
 
     def _check(self, placement: Placement) -> None:
         self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)

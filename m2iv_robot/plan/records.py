@@ -23,6 +23,7 @@ class PlanConfig:
     count: int = 20  # plans in all, the same number from every episode
     episodes: int = 0  # only from the first so many; 0 is all
     seed: int = 0
+    only: int = -1  # plans from this episode alone, with what the others tell of the camera; -1: from all
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.episodes < 0:

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.errors import SegmentationError
 from m2iv_robot.labelling import LabelEstimate
-from m2iv_robot.masks import area, centroid, dilate
+from m2iv_robot.masks import area, centroid, contact_map
 from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
 LEAST_MAP_FRAMES = 8  # of the source's carry that a map from poses to pixels is fitted on
 RIDGE = 1e-3
+CLEAR_PX = 9  # kernel within which no actor may be where the object is looked at
+USUAL_QUANTILE = 0.75  # of the areas of the object at rest
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,25 @@ class SourceContext:
 
 
 def reference_frame(context: SourceContext) -> int:
-    """The source frame that shows most of the object, clear of the actor.
+    """A source frame that shows the whole object: of those in which it rests clear of the actor, a usual one.
+
+    The largest mask is not taken: it is the one that spilled over.
 
     Raises:
         SegmentationError: no frame shows the object.
     """
     masks = context.masks
-    seen = area(masks.object).float()
+    seen = area(masks.object)
     if not bool(seen.any()):
         raise SegmentationError(
             f"{context.episode.dataset} episode {context.episode.index}: no mask shows the object; annotate it again"
         )
-    crowded = torch.stack([(dilate(actor[None], 9)[0] & thing).sum() for actor, thing in _pairs(masks)])
-    return int((seen - 2 * crowded).argmax())
+    shown = torch.nonzero(seen > 0)[:, 0]
+    clear = shown[~contact_map(masks.actor[shown], masks.object[shown], CLEAR_PX).flatten(1).any(1)]
+    resting = [frame for frame in clear.tolist() if not any(one.grasp <= frame < one.release for one in context.phases)]
+    chosen = torch.tensor(resting or clear.tolist() or shown.tolist())
+    order = seen[chosen].argsort(stable=True)
+    return int(chosen[order[round(USUAL_QUANTILE * (len(order) - 1))]])
 
 
 def gripper_path_px(state: Float[Tensor, "t s"], context: SourceContext) -> Float[np.ndarray, "t 2"] | None:
@@ -95,7 +103,3 @@ def _learned_path(poses: Float[np.ndarray, "t 4 4"], context: SourceContext) -> 
 
 def _with_one(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 4"]:
     return np.concatenate([points, np.ones((len(points), 1))], axis=1)
-
-
-def _pairs(masks: MaskTrajectory) -> list[tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]]:
-    return list(zip(masks.actor, masks.object, strict=True))

@@ -16,7 +16,7 @@ from m2iv_robot.segmentation.parts import lab_of
 from m2iv_robot.segmentation.states import is_shadow
 from m2iv_robot.types import CheckResult, MaskTrajectory
 
-LIGHTNESS_WEIGHT = 0.5  # light falls differently on every place
+MOST_LIGHT = 1.35  # by which light may scale L + 16: 2.5 times as much light, or as little
 BACKGROUND_LAB = 15.0  # distance from which a pixel differs from the plate
 REGION_SHARE = 0.03  # of the frame's width by which actor and object are grown: soft edges, contact shadows
 LOOKS = 12  # frames of the source that are looked at
@@ -24,14 +24,32 @@ LEAST_PX = 6
 
 
 def object_colour(case: Case, config: QualityConfig) -> CheckResult:
-    """Lab distance of the resting object's colour from the source's, the larger of start and goal."""
+    """Lab distance of the resting object's colour from the nearest look at the source's, whatever light falls on it."""
+    wanted = source_colours(case)
+    colours = [colour for colour in resting_colours(case, config) if colour is not None]
+    values = [min(colour_distance(colour, look) for look in wanted) for colour in colours]
+    return at_most("object_colour", float(np.median(values)) if values else float("inf"), config.max_object_colour)
+
+
+def source_colours(case: Case) -> list[Float[np.ndarray, " 3"]]:
+    """The source's object where it is seen best, and after it was put down."""
     context = case.context
-    best = reference_frame(context)
-    wanted = colour_of(context.episode.frames[best], context.masks.object[best])
-    colours = resting_colours(case, config)
-    values = [float(np.linalg.norm(colour - wanted)) for colour in colours if colour is not None]
-    value = float(np.median(values)) if values else float("inf")
-    return at_most("object_colour", value, config.max_object_colour)
+    last = [phase.release for phase in context.phases[-1:]] or [0]
+    after = [frame for frame in range(last[0], context.episode.length) if bool(context.masks.object[frame].any())]
+    frames = [reference_frame(context), *after[-1:]]
+    colours = (colour_of(context.episode.frames[frame], context.masks.object[frame]) for frame in frames)
+    return [colour for colour in colours if colour is not None]
+
+
+def colour_distance(own: Float[np.ndarray, " 3"], wanted: Float[np.ndarray, " 3"]) -> float:
+    """Lab distance after the light that brings both together best; black never becomes white.
+
+    More of the same light scales L + 16, a and b alike (CIE 1976, away from black).
+    """
+    black = np.array([16.0, 0.0, 0.0])
+    first, second = own + black, wanted + black
+    scale = np.clip(first @ second / (first @ first), 1 / MOST_LIGHT, MOST_LIGHT)
+    return float(np.linalg.norm(scale * first - second))
 
 
 def object_flicker(case: Case, config: QualityConfig) -> CheckResult | None:
@@ -50,13 +68,12 @@ def resting_colours(case: Case, config: QualityConfig) -> list[Float[np.ndarray,
 
 
 def colour_of(image: Tensor, mask: Bool[Tensor, "h w"]) -> Float[np.ndarray, " 3"] | None:
-    """Median colour inside a mask, away from its edge where it is large enough; lightness counts half."""
+    """Median Lab colour inside a mask, away from its edge where it is large enough."""
     inner = erode(mask[None], 3)[0]
     inner = inner if int(area(inner)) >= LEAST_PX else mask
     if int(area(inner)) < LEAST_PX:
         return None
-    colour = np.median(lab_of(image)[inner.numpy()], axis=0).astype(np.float64)
-    return colour * (LIGHTNESS_WEIGHT, 1.0, 1.0)
+    return np.median(lab_of(image)[inner.numpy()], axis=0).astype(np.float64)
 
 
 def actor_colour(case: Case, config: QualityConfig) -> CheckResult | None:

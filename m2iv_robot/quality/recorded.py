@@ -2,9 +2,12 @@
 
 import torch
 
+from m2iv_robot.errors import PlanError
 from m2iv_robot.placement import resting_mask
+from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.context import SourceContext, gripper_path_px
-from m2iv_robot.types import Candidate, EpisodePhases, Motion, Placement, Provenance
+from m2iv_robot.quality.evidence import Case, case_of, chosen_frames, told_carry
+from m2iv_robot.types import Candidate, EpisodePhases, MaskTrajectory, Motion, Placement, Provenance
 
 STILL_SHARE = 0.1  # of an episode at either end in which the object rests, where no state tells
 SETTLE_S = 0.5
@@ -23,6 +26,25 @@ def recorded_candidate(own: SourceContext) -> Candidate:
     placement = Placement("start", start, goal, (0.0, 0.0), 1.0, None, 0.0, None)
     about = Provenance(episode.dataset, episode.index, episode.camera, "start", (0.0, 0.0), None, 0, {}, ("recorded",))
     return Candidate(episode, own.masks, placement, _motion(own, held), about)
+
+
+def recorded(own: SourceContext) -> Candidate | None:
+    """The same; None where its object is not seen at rest."""
+    try:
+        return recorded_candidate(own)
+    except PlanError:
+        return None
+
+
+def source_case(own: SourceContext, config: QualityConfig) -> Case | None:
+    """The source as if it were a candidate, seen by its own masks; None where its object is not seen at rest."""
+    candidate = recorded(own)
+    if candidate is None:
+        return None
+    frames = chosen_frames(own.episode.length, told_carry(candidate), config, own.episode.fps)
+    masks = own.masks
+    seen = MaskTrajectory(masks.actor[frames], masks.object[frames], masks.confidence[frames])
+    return case_of(candidate, own, frames, seen)
 
 
 def _rest_spans(held: EpisodePhases | None, length: int, fps: float) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -19,19 +19,19 @@ from m2iv_robot.camera import CameraConfig
 from m2iv_robot.config import preset
 from m2iv_robot.data.lerobot_io import Dataset, EpisodeWriter, WriterConfig, format_like
 from m2iv_robot.data.mask_store import MaskStore
-from m2iv_robot.errors import ConfigError, PlanError
+from m2iv_robot.errors import ConfigError, M2IVError, PlanError
 from m2iv_robot.kinematics import RobotConfig
 from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import PlanReport, plan_dataset
 from m2iv_robot.plan.dataset import kinematics_of
 from m2iv_robot.quality import QualityConfig, QualityGate
 from m2iv_robot.requests.cancelling import Cancel, CancelledError
+from m2iv_robot.requests.live import place_now
 from m2iv_robot.requests.preview import save_preview
 from m2iv_robot.requests.request import AugmentRequest, RequestLimits, check_request, inside
 from m2iv_robot.segmentation import load_segmenter, parse_segmentation
 from m2iv_robot.segmentation.prompts import PromptConfig
 
-NEAR_SHARE = 0.02  # of the image's width: how near a chosen goal the object's centre must be placed
 STAGES = {"annotate": (0.0, 0.2), "plan": (0.2, 0.4)}  # which share of the work a stage is; making is the rest
 MADE_FROM = 0.4
 
@@ -90,6 +90,7 @@ class Engine:
         self.segmenter = load_segmenter(parse_segmentation(settings))
         learned = str(settings.get("weights", "")) if config.segmentation == "learned" else None
         self.networks = load_networks(self._settings(count=1, seed=0), segmenter=learned)
+        self._annotated: dict[tuple, dict[int, M2IVError]] = {}  # what was annotated by now -> the episodes that failed
         self.gate = QualityGate(preset(QualityConfig, "quality", "default"), self.segmenter) if config.gate else None
 
     def describe(self) -> dict:
@@ -109,23 +110,33 @@ class Engine:
         task = self._task(request, dataset, root)
         told.progress("finding robot and object", 0.0)
         with cancel.heard():
-            annotated = annotate_dataset(task.annotation, _telling(told, "annotate"))
-            failures = dict(annotated.failures)
-            if request.episode in failures:
-                raise failures[request.episode]
+            self._annotate(request, task.annotation, told)
+            if request.live_frame:
+                task = placed_at(task, place_now(task.annotation, request))
             planned = self._plan(request, task, told)
             augmenter = self._augmenter(task, planned)
         return self._make(request, augmenter, planned, told, cancel)
 
+    def _annotate(self, request: AugmentRequest, annotation: AnnotationTask, told: Told) -> None:
+        """Masks of all episodes, once for each dataset, camera and prompt.
+
+        Raises:
+            M2IVError: the request's episode has none.
+        """
+        dataset = annotation.dataset
+        key = (dataset.root, dataset.episode_count, annotation.camera, annotation.store.root, annotation.settings_hash)
+        if key not in self._annotated:
+            self._annotated[key] = dict(annotate_dataset(annotation, _telling(told, "annotate")).failures)
+        if request.episode in self._annotated[key]:
+            raise self._annotated[key][request.episode]
+
     def _plan(self, request: AugmentRequest, task: AugmentTask, told: Told) -> PlanReport:
         """Plans from the request's episode alone."""
-        each = round(request.count * (1 + task.config.spare))
-        plans = plan_task(task, each * task.annotation.dataset.episode_count)
+        plans = plan_task(task, round(request.count * (1 + task.config.spare)))
+        plans = replace(plans, config=replace(plans.config, only=request.episode))
         planned = plan_dataset(plans, _telling(told, "plan"))
-        own = tuple(plan for plan in planned.plans if plan.source_episode == request.episode)
-        refused = tuple(entry for entry in planned.refusals if entry.source_episode == request.episode)
         failed = tuple(entry for entry in planned.failures if entry[0] == request.episode)
-        planned = replace(planned, plans=own, refusals=refused, failures=failed)
+        planned = replace(planned, failures=failed)
         check_labels(task, planned)
         return planned
 
@@ -166,14 +177,7 @@ class Engine:
         return f"{written} of {request.count} episodes in {task.root}; {rejected} rejected, {refused} plans refused"
 
     def _task(self, request: AugmentRequest, dataset: Dataset, root: Path) -> AugmentTask:
-        prompt = PromptConfig(
-            episode=request.episode,
-            frame=request.prompt_frame,
-            click=list(request.object_xy),
-            box=list(request.object_box),
-            mask=request.object_mask,
-            text=request.object_text if not (request.object_xy or request.object_box or request.object_mask) else "",
-        )
+        prompt = prompt_of(request)
         decides = {"prompt": asdict(prompt), "segmentation": self.config.segmentation, "robot": self.config.robot}
         annotation = AnnotationTask(
             dataset=dataset,
@@ -190,7 +194,7 @@ class Engine:
             annotation=annotation,
             root=root,
             networks=self.networks,
-            placement=replace(placement, polygon_px=_around(request, dataset)),
+            placement=replace(placement, at_px=list(request.goal_xy), task=request.task),
             writer=WriterConfig(codec="h264"),
             config=self._settings(request.count, request.seed),
             gate=self.gate,
@@ -224,14 +228,27 @@ def _shipped(group: str, name: str) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-def _around(request: AugmentRequest, dataset: Dataset) -> list[float]:
-    """A small square around the chosen goal, in which the object's centre is to lie; [] chooses freely."""
-    if not request.goal_xy:
-        return []
-    width = dataset.features[request.camera]["shape"][1]
-    reach = NEAR_SHARE * width
-    x, y = request.goal_xy
-    return [x - reach, y - reach, x + reach, y - reach, x + reach, y + reach, x - reach, y + reach]
+def prompt_of(request: AugmentRequest) -> PromptConfig:
+    """The prompt for the recorded episodes; a live request's is for the live frame, except for words.
+
+    One that says nothing is the same for all requests, so that masks are made once.
+    """
+    here = not request.live_frame
+    pointed = bool(request.object_xy or request.object_box or request.object_mask)
+    prompt = PromptConfig(
+        episode=request.episode,
+        frame=request.prompt_frame,
+        click=list(request.object_xy) if here else [],
+        box=list(request.object_box) if here else [],
+        mask=request.object_mask if here else "",
+        text="" if pointed else request.object_text,
+    )
+    return PromptConfig() if prompt.empty else prompt
+
+
+def placed_at(task: AugmentTask, xy_px: tuple[float, float]) -> AugmentTask:
+    """The task with the object's new place chosen."""
+    return replace(task, placement=replace(task.placement, at_px=list(xy_px)))
 
 
 def _telling(told: Told, stage: str):

@@ -4,10 +4,16 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
 from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, OutputFormat, open_dataset
 from m2iv_robot.errors import ConfigError, RequestError
 
 KINDS = ("start", "goal")
+SAME_SHAPE = 0.01  # by how much the sides' ratio of live and recorded images may differ
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,10 @@ class RequestLimits:
 
 @dataclass(frozen=True)
 class AugmentRequest:
-    """New episodes from one episode of a recorded dataset. Pixels are (x, y) in the camera's recorded images."""
+    """New episodes from one episode of a recorded dataset.
+
+    Pixels are (x, y) in the camera's recorded images; with a live frame in that frame, where the object is found.
+    """
 
     dataset: str  # folder, below data_root unless absolute
     output: str  # folder of the dataset that takes the new episodes, below output_root unless absolute
@@ -43,6 +52,13 @@ class AugmentRequest:
     object_text: str = ""  # what the object is, in words
     prompt_frame: int = 0  # the frame that click, box and mask are of
     goal_xy: list[float] = field(default_factory=list)  # where the moved end shall be; [] chooses places
+    live_frame: str = ""  # PNG file of the camera's picture now: the start is moved to where the object is in it
+    task: str = ""  # what the robot does, in words; "" as recorded
+
+    @property
+    def one_place(self) -> bool:
+        """Whether somebody chose the place, so that there is one episode to make."""
+        return bool(self.goal_xy or self.live_frame)
 
 
 def check_request(request: AugmentRequest, limits: RequestLimits) -> Dataset:
@@ -64,17 +80,13 @@ def check_request(request: AugmentRequest, limits: RequestLimits) -> Dataset:
     dataset.check_camera(request.camera)
     length = dataset.length(request.episode)
     size = OutputFormat(int(dataset.fps) or 1, None, dataset.features).size(request.camera)
-    prompts = [bool(given) for given in (request.object_xy, request.object_box, request.object_mask)]
-    if sum(prompts) > 1:
-        raise RequestError("give one of object_xy, object_box and object_mask, not several")
     if not 0 <= request.prompt_frame < length:
         raise RequestError(f"prompt_frame {request.prompt_frame}: episode {request.episode} has {length} frames")
-    _check_point(request.object_xy, size, "object_xy")
-    _check_point(request.goal_xy, size, "goal_xy")
-    if request.object_box:
-        _check_box(request.object_box, size)
-    if request.object_mask and not Path(request.object_mask).is_file():
-        raise RequestError(f"object_mask {request.object_mask}: no such file")
+    if request.one_place and request.count != 1:
+        raise RequestError(
+            f"count {request.count}: a place that is chosen or seen live makes one episode; set count to 1"
+        )
+    _check_pointing(request, _live_size(request, size) if request.live_frame else size)
     return dataset
 
 
@@ -91,6 +103,44 @@ def inside(folder: str, root: str, what: str) -> Path:
     if place == base or base not in place.parents:
         raise RequestError(f"{what} {folder}: only folders below {base} may be named")
     return place
+
+
+def pixels_of(path: str) -> UInt8[Tensor, "3 h w"]:
+    """The RGB pixels of an image file.
+
+    Raises:
+        RequestError: there is none.
+    """
+    image = cv2.imread(path, cv2.IMREAD_COLOR)
+    if image is None:
+        raise RequestError(f"{path}: no image that can be read")
+    return torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)
+
+
+def _live_size(request: AugmentRequest, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the live frame, in whose pixels the person points; `size` is that of recorded images."""
+    if request.kind != "start" or request.goal_xy:
+        raise RequestError(
+            "with the live camera it is the start that moves, to where the object is: set kind to start, give no goal"
+        )
+    height, width = pixels_of(request.live_frame).shape[-2:]
+    if abs(width / height / (size[1] / size[0]) - 1) > SAME_SHAPE:
+        raise RequestError(
+            f"the live image has {width}x{height} pixels, the recorded ones {size[1]}x{size[0]}: not the same shape"
+        )
+    return height, width
+
+
+def _check_pointing(request: AugmentRequest, size: tuple[int, int]) -> None:
+    prompts = [bool(given) for given in (request.object_xy, request.object_box, request.object_mask)]
+    if sum(prompts) > 1:
+        raise RequestError("give one of object_xy, object_box and object_mask, not several")
+    _check_point(request.object_xy, size, "object_xy")
+    _check_point(request.goal_xy, size, "goal_xy")
+    if request.object_box:
+        _check_box(request.object_box, size)
+    if request.object_mask and not Path(request.object_mask).is_file():
+        raise RequestError(f"object_mask {request.object_mask}: no such file")
 
 
 def _check_point(point: list[float], size: tuple[int, int], what: str) -> None:

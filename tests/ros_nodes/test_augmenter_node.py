@@ -1,14 +1,21 @@
 """The augmenter over real DDS: its lifecycle, what it refuses, cancelling, and an episode from request to dataset."""
 
+import json
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from augmenter_client import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, NODE, SAMPLE, AugmenterClient
 from ros_processes import TIMEOUT_S, interrupt, node_parameters, wait_until
 
-from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset
+from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_frames
+from m2iv_robot.data.mask_store import MaskStore
+from m2iv_robot.masks import centroid
+
+FRONT = "observation.images.front"
 
 
 @pytest.fixture
@@ -38,6 +45,7 @@ def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled
     for name, value in (
         ("count", 0),
         ("kind", "middle"),
+        ("source", "dream"),
         ("episode", -1),
         ("object_text", "x" * 2000),
         ("queue_limit", 9),
@@ -56,6 +64,9 @@ def test_bad_requests_are_refused_the_node_lives_and_a_good_one_can_be_cancelled
         answer = augmenter.call("augment")
         assert not answer.success and why in answer.message, answer.message
         assert augmenter.set(**{name: good}) == ""
+    assert augmenter.set(source="live") == ""
+    assert "no image came on /image" in augmenter.call("augment").message
+    assert augmenter.set(source="recorded") == ""
     augmenter.point_at_goal(5000.0, 10.0)
     assert "outside the image" in augmenter.call("augment").message
     assert not augmenter.call("cancel").success
@@ -86,6 +97,20 @@ def test_weights_that_are_missing_fail_the_configuration_with_their_name(process
     assert interrupt(node) == 0
 
 
+@contextmanager
+def showing(client, pixels):
+    """A camera that shows a still picture (h w 3) on /image."""
+    from sensor_msgs.msg import Image
+    from std_msgs.msg import Header
+
+    from ros_nodes.conversions import image_message
+
+    publisher = client.node.create_publisher(Image, "/image", 10)
+    timer = client.node.create_timer(0.1, lambda: publisher.publish(image_message(pixels, Header())))
+    yield
+    client.node.destroy_timer(timer)
+
+
 @pytest.mark.skipif("M2IV_LONG_TESTS" not in os.environ, reason="takes minutes; set M2IV_LONG_TESTS to run it")
 def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processes, client, augmenter, folders):
     from sensor_msgs.msg import Image, JointState
@@ -110,4 +135,17 @@ def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processe
     assert (stamps[-1] - stamps[0]) == pytest.approx((made.length(0) - 1) / made.fps, rel=0.1)
     assert set(heard["masks"][0].data) <= {0, 100, 200}
     assert list(heard["joint_states"][0].name) == list(source.features["observation.state"]["names"])
+
+    # the other request: the object stands where it stood at the beginning of episode 1, the motion is that of episode 0
+    assert augmenter.set(source="live") == ""
+    with showing(client, read_frames(source, 1, FRONT)[0].permute(1, 2, 0).numpy()):
+        wait_until(lambda: augmenter.call("augment").success, what="a live picture")
+    wait_until(lambda: augmenter.status("request 2").split(";")[0] in ("done", "failed"), timeout_s=600)
+    assert augmenter.status("request 2").startswith("done; 1 written"), augmenter.status("request 2")
+    lines = (Path(folders["output_root"]) / "synthetic" / "meta" / "m2iv_provenance.jsonl").read_text().splitlines()
+    store = MaskStore(Path(folders["output_root"]) / "synthetic_masks")
+    starts = [store.load(source.name, index, FRONT).object[0] for index in (0, 1)]
+    shift = (centroid(starts[1]) - centroid(starts[0])).numpy()
+    made_shift = json.loads(lines[1])["shift_px"]
+    np.testing.assert_allclose(made_shift, shift, atol=0.3 * float(starts[0].sum()) ** 0.5)
     assert interrupt(node) == 0

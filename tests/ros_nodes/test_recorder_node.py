@@ -7,68 +7,39 @@ import time
 import numpy as np
 import pytest
 from made_bags import KNUCKLE, UR5eBag, number_in, ur5e_messages, ur5e_positions, write_bag
-from ros_processes import TIMEOUT_S, interrupt, node_parameters, wait_until
+from ros_processes import TIMEOUT_S, Recording, interrupt, node_parameters, wait_until
 
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_frames, read_labels
 from m2iv_robot.recording import load_contract
 from m2iv_robot.recording.bags import record_bag
 
 FRONT, WRIST = "observation.images.front", "observation.images.wrist"
-NODE = "/recorder_node"
 
 
 @pytest.fixture
-def trigger(client):
-    from std_srvs.srv import Trigger
-
-    def call(name):
-        return client.call(Trigger, f"{NODE}/{name}")
-
-    return call
+def recording(client):
+    return Recording(client)
 
 
 def start_recorder(processes, **parameters):
     return processes.start("ros_nodes.recorder_node", *node_parameters(contract="ur5e_robotiq", **parameters))
 
 
-def status_of(client):
-    """A function that gives the latest status as key -> value."""
-    from diagnostic_msgs.msg import DiagnosticStatus
-    from rclpy.qos import DurabilityPolicy, QoSProfile
-
-    topic = f"{NODE}/status"
-    client.listen(DiagnosticStatus, topic, QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL))
-
-    def latest():
-        return {entry.key: entry.value for entry in client.heard[topic][-1].values} if client.heard[topic] else {}
-
-    return latest
-
-
-def start_when_all_arrive(trigger):
-    """Begin an episode as soon as no stream is missing."""
-    end = time.monotonic() + TIMEOUT_S
-    while not (answer := trigger("start")).success:
-        assert time.monotonic() < end, answer.message
-        time.sleep(0.05)
-
-
 def test_a_played_bag_gives_the_episode_that_reading_it_gives_and_a_kill_leaves_it_readable(
-    processes, client, trigger, tmp_path
+    processes, recording, tmp_path
 ):
     bag = write_bag(tmp_path / "bag", ur5e_messages(UR5eBag(seconds=12.0)))
     read = record_bag(bag, load_contract("ur5e_robotiq"), tmp_path / "read", "")
     recorder = start_recorder(processes, root=str(tmp_path / "dataset"), task="put it down", use_sim_time=True)
-    status = status_of(client)
     processes.start("play_bag", str(bag), "0.7")
-    start_when_all_arrive(trigger)
-    assert not trigger("start").success  # one at a time
-    wait_until(lambda: int(status().get("frames", 0)) > 70)
-    answer = trigger("stop")
+    recording.start_when_all_arrive()
+    assert not recording.trigger("start").success  # one at a time
+    wait_until(lambda: recording.frames > 70)
+    answer = recording.trigger("stop")
     assert answer.success, answer.message
-    assert not trigger("stop").success
-    start_when_all_arrive(trigger)
-    wait_until(lambda: status().get("episodes saved") == "1", what=f"the dataset: {answer.message}")
+    assert not recording.trigger("stop").success
+    recording.start_when_all_arrive()
+    wait_until(lambda: recording.status("episodes saved") == "1", what=f"the dataset: {answer.message}")
     recorder.send_signal(signal.SIGKILL)  # in the middle of the second episode
     recorder.wait()
 
@@ -191,24 +162,24 @@ BAD = [
 ]
 
 
-def test_nonsense_is_refused_by_name_and_the_node_records_on(processes, client, trigger, feed, tmp_path):
+def test_nonsense_is_refused_by_name_and_the_node_records_on(processes, recording, feed, tmp_path):
     recorder = start_recorder(processes, root=str(tmp_path / "dataset"), use_sim_time=True)
     for topic, change, why in BAD:
         feed.changes.clear()
-        start_when_all_arrive(trigger)
+        recording.start_when_all_arrive()
         feed.changes[topic] = change
         feed.advance(35)
-        answer = trigger("stop")
+        answer = recording.trigger("stop")
         assert not answer.success
         assert why in answer.message.lower(), (change.__name__, answer.message)
     feed.changes.clear()
     feed.advance(15)
-    start_when_all_arrive(trigger)
+    recording.start_when_all_arrive()
     feed.advance(10)
-    assert "discarded" in trigger("discard").message
-    start_when_all_arrive(trigger)
+    assert "discarded" in recording.trigger("discard").message
+    recording.start_when_all_arrive()
     feed.advance(60)
-    answer = trigger("stop")
+    answer = recording.trigger("stop")
     assert answer.success, answer.message
     assert recorder.poll() is None
     assert interrupt(recorder) == 0
@@ -230,12 +201,12 @@ def test_what_cannot_work_is_said_at_the_start(processes, parameters, why):
     assert why in processes.said("ros_nodes.recorder_node")
 
 
-def test_a_silent_camera_is_named_before_an_episode_begins(processes, trigger, tmp_path):
+def test_a_silent_camera_is_named_before_an_episode_begins(processes, recording, tmp_path):
     recorder = start_recorder(processes, root=str(tmp_path / "dataset"))
-    answer = trigger("start")
+    answer = recording.trigger("start")
     assert not answer.success
     assert "no message on /wrist_camera/color/image_raw/compressed" in answer.message
     assert "nobody publishes it" in answer.message
-    assert not trigger("discard").success
+    assert not recording.trigger("discard").success
     assert interrupt(recorder) == 0
     assert os.listdir(tmp_path / ".dataset.recording") in ([], [".saver"])

@@ -11,17 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from m2iv_robot.background import spread
+from m2iv_robot.benchmark.gate.remembered import Remembered
 from m2iv_robot.benchmark.gate.sources import Scene, clip_scene, real_scenes, simulated_scene
 from m2iv_robot.benchmark.gate.variants import made_variants
 from m2iv_robot.config import preset
+from m2iv_robot.data.clip_store import group_of
 from m2iv_robot.errors import ConfigError, PlanError
+from m2iv_robot.models.checkpoint import segmenter_path, weights_hash
 from m2iv_robot.quality import QualityConfig, SourceContext, recorded_candidate
 from m2iv_robot.quality.evidence import case_of, examine
 from m2iv_robot.quality.gate import judge, judge_quickly
 from m2iv_robot.segmentation import Segmenter, load_segmenter, parse_segmentation
 from m2iv_robot.types import Candidate, CheckResult
 
-CALIBRATION, HELD_OUT = "calibration", "held out"
+PARTS = CALIBRATION, HELD_OUT = "calibration", "held out"
 GOOD = "real"
 
 
@@ -47,7 +51,7 @@ class GateBenchmarkConfig:
 
 def run(config: GateBenchmarkConfig) -> dict:
     """Shares that pass and that are rejected, what rejected them, and how close the good ones came."""
-    segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
+    segmenter = own_segmenter(config)
     settings = preset(QualityConfig, "quality", "default")
     rows = []
     for kind, scenes in all_scenes(config, segmenter).items():
@@ -57,14 +61,28 @@ def run(config: GateBenchmarkConfig) -> dict:
     return summary(rows)
 
 
+def own_segmenter(config: GateBenchmarkConfig) -> Remembered:
+    """The segmenter by which candidates are segmented again; what it saw stays in the folder, by its weights."""
+    segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
+    weights = weights_hash(segmenter_path("")) if config.segmentation == "learned" else config.segmentation
+    return Remembered(segmenter, Path(config.folder) / f"seen_{weights}")
+
+
 def all_scenes(config: GateBenchmarkConfig, segmenter: Segmenter) -> dict[str, list[Scene]]:
     """What the configuration asks for, by kind."""
     folder = Path(config.folder)
     own = None if config.true_masks else segmenter
     labs = [simulated_scene(folder, config.seed + lab, config.episodes, own) for lab in range(config.labs)]
     recorded = [scene for root in config.datasets for scene in real_scenes(Path(root), Path(config.masks))]
-    paths = sorted(Path(config.clips).glob("*.npz"))[: config.clip_count] if config.clips else []
+    paths = chosen_clips(Path(config.clips), config.clip_count) if config.clips else []
     return {"simulated": labs, "datasets": recorded, "clips": [clip_scene(path) for path in paths]}
+
+
+def chosen_clips(folder: Path, count: int) -> list[Path]:
+    """So many clips of a store, ordered by group: both halves hardly share one."""
+    paths = sorted(folder.glob("*.npz"))
+    chosen = [paths[place] for place in spread(len(paths), count)]
+    return sorted(chosen, key=lambda path: (group_of(path), path.name))
 
 
 def scene_rows(scene: Scene, segmenter: Segmenter, config: QualityConfig) -> list[dict]:
@@ -138,7 +156,7 @@ def summary(rows: list[dict]) -> dict:
 def table_row(kind: str, name: str, rows: list[dict]) -> dict:
     """One line of the verdicts: what passes where it should pass, what is rejected where it should be rejected."""
     line = {"episodes": kind, "variant": name, "should": "pass" if name == GOOD else "be rejected"}
-    for part in (CALIBRATION, HELD_OUT):
+    for part in PARTS:
         own = [row for row in rows if row["part"] == part]
         right = sum(bool(row["failed"]) != (name == GOOD) for row in own)
         line |= {f"{part}, %": 100.0 * right / len(own) if own else None, f"{part}, of": len(own)}
@@ -151,23 +169,18 @@ def table_row(kind: str, name: str, rows: list[dict]) -> dict:
 
 
 def check_rows(good: list[dict]) -> list[dict]:
-    """How the real episodes measure: the middle and the tails of every check, and what share passes it."""
+    """How real episodes measure in the half that thresholds are set on, and what share passes in the other."""
     names = dict.fromkeys(name for row in good for name in row["values"])
     lines = []
     for name in names:
-        values = np.array([row["values"][name] for row in good if name in row["values"]])
-        passed = np.mean([name not in row["failed"] for row in good if name in row["values"]])
-        low, middle, high = (float(value) for value in np.percentile(values, (2.5, 50, 97.5)))
-        lines.append(
-            {
-                "check": name,
-                "episodes": len(values),
-                "p2.5": low,
-                "median": middle,
-                "p97.5": high,
-                "passed, %": 100 * float(passed),
-            }
-        )
+        made = {part: [row for row in good if row["part"] == part and name in row["values"]] for part in PARTS}
+        line: dict = {"check": name}
+        if values := [row["values"][name] for row in made[CALIBRATION]]:
+            line |= dict(zip(("least", "median", "most"), map(float, np.quantile(values, (0, 0.5, 1))), strict=True))
+        for part, rows in made.items():
+            passed = sum(name not in row["failed"] for row in rows)
+            line |= {f"{part}, %": 100.0 * passed / len(rows) if rows else None, f"{part}, of": len(rows)}
+        lines.append(line)
     return lines
 
 

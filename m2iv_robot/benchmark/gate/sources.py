@@ -13,8 +13,9 @@ from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.data.simulation import SimulationConfig, load_truth, record_all
 from m2iv_robot.errors import CameraError, M2IVError, PlanError
 from m2iv_robot.plan import PlanTask
+from m2iv_robot.plan.cameras import camera_fits
 from m2iv_robot.plan.dataset import kinematics_of, pose_groups
-from m2iv_robot.plan.scenes import SourceEpisode, camera_fits, read_sources, stacked
+from m2iv_robot.plan.scenes import SourceEpisode, read_sources, stacked
 from m2iv_robot.quality import SourceContext
 from m2iv_robot.retarget import describe_robot
 from m2iv_robot.segmentation import Segmenter
