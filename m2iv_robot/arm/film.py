@@ -50,7 +50,7 @@ class ArmShot:
     colours: Float[np.ndarray, "h w 3"]
     cover: Float[np.ndarray, "h w"]
     depth_m: Float[np.ndarray, "h w"]  # along the camera's axis; endless beside the arm
-    unseen: float  # share of its pixels that no real frame shows
+    unseen: Bool[np.ndarray, "h w"]  # pixels of it that no real frame shows
 
 
 class ArmFilm:
@@ -93,7 +93,7 @@ class ArmFilm:
         missing = np.ones(len(y), bool)
         if not len(y):
             nothing = np.zeros(shown.shape, np.float32)
-            return ArmShot(np.zeros((*shown.shape, 3), np.float32), nothing, nothing + np.inf, 0.0)
+            return ArmShot(np.zeros((*shown.shape, 3), np.float32), nothing, nothing + np.inf, nothing > 0)
         beside = np.stack([x, y], axis=1) - camera.project(points)[which]
         target = camera.depth_m(points)[which]
         inner = cv2.erode((shown >= 0).astype(np.uint8), np.ones((2 * RIM_PX + 1,) * 2, np.uint8))[y, x] > 0
@@ -195,4 +195,6 @@ class ArmFilm:
             nearest = lookup[labels]
             picture = np.where(known[..., None] > 0, picture, picture[nearest[..., 0], nearest[..., 1]])
         alpha[at[0][missing], at[1][missing]] = 1.0
-        return ArmShot(picture, alpha, np.full((height, width), np.inf, np.float32), float(missing.mean()))
+        unseen = np.zeros((height, width), bool)
+        unseen[at[0][missing], at[1][missing]] = True
+        return ArmShot(picture, alpha, np.full((height, width), np.inf, np.float32), unseen)

@@ -14,6 +14,7 @@ from m2iv_robot.augment.handles import Footage, picture_motion
 from m2iv_robot.augment.learned import Reader
 from m2iv_robot.augment.records import AugmentTask, Made, NumberedPlan
 from m2iv_robot.augment.unguided import dream
+from m2iv_robot.background import soft_edge
 from m2iv_robot.data.lerobot_io import read_frames
 from m2iv_robot.errors import PlanError
 from m2iv_robot.generation import WantedMasks, WantedVideo, generate_frames, generate_masks
@@ -118,7 +119,11 @@ class Augmenter:
             background=moved.background,
             exemplar=moved.exemplar if same_masks else None,
         )
-        return generate_frames(self.task.networks.video, footage.scene, wanted, seed, self.task.generation)
+        drawn = generate_frames(self.task.networks.video, footage.scene, wanted, seed, self.task.generation)
+        if footage.film is None or not same_masks:
+            return drawn
+        doubtful = soft_edge(moved.unseen, self.task.generation.edge_px)[:, None]  # elsewhere real pixels are known
+        return (moved.frames + doubtful * (drawn.float() - moved.frames)).round().to(torch.uint8)
 
     def _candidate(
         self, numbered: NumberedPlan, footage: Footage, frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory

@@ -80,6 +80,7 @@ class MovedVideo:
     background: UInt8[Tensor, "t 3 h w"]  # scene and shadows
     masks: MaskTrajectory
     exemplar: Exemplar
+    unseen: Bool[Tensor, "t h w"]  # pixels of the actor that no real frame shows; none where it is bent
 
 
 def clean_rest_frame(masks: MaskTrajectory, rest: Bool[Tensor, "h w"], first: int, last: int) -> int:
@@ -105,7 +106,8 @@ def move_recording(scene: SourceScene, motion: PictureMotion) -> MovedVideo:
     frames = _stacked([shot.frame for shot in shots])
     chosen = torch.from_numpy(motion.source_frame)
     exemplar = Exemplar(frames, actor | object_, torch.from_numpy(motion.actor_frame), chosen)
-    return MovedVideo(frames, _stacked([shot.background for shot in shots]), masks, exemplar)
+    unseen = torch.from_numpy(np.stack([shot.unseen for shot in shots]))
+    return MovedVideo(frames, _stacked([shot.background for shot in shots]), masks, exemplar, unseen)
 
 
 def lit_plate(scene: SourceScene) -> Plate:
@@ -138,6 +140,7 @@ class _Shot:
     background: np.ndarray
     actor: np.ndarray
     object: np.ndarray
+    unseen: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class _Layer:
     cover: Float[np.ndarray, "h w"]
     light: Float[np.ndarray, "h w"]
     depth_m: Float[np.ndarray, "h w"] | None = None  # where it is known
+    unseen: Bool[np.ndarray, "h w"] | None = None  # what is only guessed of it
 
     def through(self, field: Float[np.ndarray, "h w 2"]) -> "_Layer":
         """The layer moved."""
@@ -191,7 +195,8 @@ class _Studio:
         at = int(motion.source_frame[frame])
         if not motion.shown[frame]:
             real = self.scene.frames[at].permute(1, 2, 0).numpy()
-            return _Shot(real, real, self.scene.masks.actor[at].numpy(), self.scene.masks.object[at].numpy())
+            actor, thing = self.scene.masks.actor[at].numpy(), self.scene.masks.object[at].numpy()
+            return _Shot(real, real, actor, thing, np.zeros_like(actor))
         picture, plate = self.picture(at), self.plate_at(at)
         covered = (self.scene.masks.actor[at] | self.scene.masks.object[at]).numpy()
         background = self.emptied(picture, plate, covered)
@@ -206,27 +211,32 @@ class _Studio:
         for layer in (thing, arm):
             drawn = drawn + layer.cover[..., None] * (layer.colours - drawn)
         to_bytes = (np.clip(np.round(values), 0, 255).astype(np.uint8) for values in (drawn, lit))
-        return _Shot(*to_bytes, arm.cover > 0.5, thing.cover > 0.5)
+        unseen = np.zeros(arm.cover.shape, bool) if arm.unseen is None else arm.unseen & (arm.cover > 0.5)
+        return _Shot(*to_bytes, arm.cover > 0.5, thing.cover > 0.5, unseen)
 
     def _actor_layer(self, frame: int, gain: Float[np.ndarray, " 3"]) -> _Layer:
-        """The actor, bent; `gain` is the exposure that it is brought to."""
+        """The actor; `gain` is the exposure that it is brought to."""
+        arm = self.motion.arm
+        if arm is None:
+            return self._bent_layer(frame, gain)
+        pose, film = arm.poses[frame], arm.film
+        shot = film.shoot(pose, float(arm.opening[frame]), int(self.motion.actor_frame[frame]))
+        if arm.light is None:
+            light = self._bent_layer(frame, gain).light
+        else:
+            light = cast(placed(film.footage.surface, pose), arm.light, film.footage.camera)
+        colours = shot.colours * gain.astype(np.float32)
+        return _Layer(colours, shot.cover, light.astype(np.float32), shot.depth_m, shot.unseen)
+
+    def _bent_layer(self, frame: int, gain: Float[np.ndarray, " 3"]) -> _Layer:
+        """A real actor, bent so that its handles lie where the plan has them."""
         motion = self.motion
         at = int(motion.actor_frame[frame])
         actor, thing = (getattr(self.scene.masks, part)[at].numpy() for part in ("actor", "object"))
         picture = self.picture(at)
         light = shadow(picture, self.plate_at(at), (actor, thing), REACH_SHARE * self.width)
         layer = _Layer(picture * (gain / self.gains[at]), soft(actor), light)
-        bent = layer.through(bend_field(motion.handles_px[frame], motion.goals_px[frame], self.height, self.width))
-        return bent if motion.arm is None else self._posed_layer(frame, gain, bent.light)
-
-    def _posed_layer(self, frame: int, gain: Float[np.ndarray, " 3"], light: Float[np.ndarray, "h w"]) -> _Layer:
-        """The actor in the wanted posture; `light` where no lamp is known."""
-        arm = self.motion.arm
-        pose, film = arm.poses[frame], arm.film
-        shot = film.shoot(pose, float(arm.opening[frame]), int(self.motion.actor_frame[frame]))
-        if arm.light is not None:
-            light = cast(placed(film.footage.surface, pose), arm.light, film.footage.camera)
-        return _Layer(shot.colours * gain.astype(np.float32), shot.cover, light.astype(np.float32), shot.depth_m)
+        return layer.through(bend_field(motion.handles_px[frame], motion.goals_px[frame], self.height, self.width))
 
     def _object_layer(self, frame: int, picture: Float[np.ndarray, "h w 3"]) -> _Layer:
         """The object at rest with its shadow, or held (its shadow is then part of the arm's)."""
@@ -282,8 +292,9 @@ def soft(mask: Bool[np.ndarray, "h w"], sigma_px: float = EDGE_PX) -> Float[np.n
 
 def grown(mask: Bool[np.ndarray, "h w"], radius_px: int) -> Bool[np.ndarray, "h w"]:
     """The mask and all within a radius of it."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1,) * 2)
-    return cv2.dilate(mask.astype(np.uint8), kernel).astype(bool)
+    if not mask.any():
+        return mask.copy()
+    return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5) <= radius_px
 
 
 def changed_around(

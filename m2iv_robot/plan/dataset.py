@@ -14,7 +14,7 @@ from m2iv_robot.kinematics import Kinematics, build_kinematics
 from m2iv_robot.masks import centroid
 from m2iv_robot.placement import Place, Scene, place_at, sample_placements, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
-from m2iv_robot.plan.cameras import camera_fits
+from m2iv_robot.plan.scenes import camera_fits
 from m2iv_robot.plan.records import Plan, PlannedScene, PlanReport, PlanTask, RefusedPlan
 from m2iv_robot.plan.scenes import (
     SourceEpisode,
