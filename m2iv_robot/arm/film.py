@@ -67,7 +67,7 @@ class ArmFilm:
     def _sides(self, poses: Float[np.ndarray, "t l 4 4"]) -> Float[np.ndarray, "t l 3"]:
         """From where the camera sees each link, as a direction in the link's frame."""
         away = self.footage.camera.position_m - poses[..., :3, 3]
-        away /= np.linalg.norm(away, axis=-1, keepdims=True)
+        away /= np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
         return np.einsum("tlji,tlj->tli", poses[..., :3, :3], away)
 
     def angles(self, poses: Float[np.ndarray, "t l 4 4"]) -> Float[np.ndarray, "t n l"]:
