@@ -168,7 +168,7 @@ class _Studio:
         gains = exposure_gains(scene.frames, scene.plate.image, hidden).numpy()
         self.plate = scene.plate.image.permute(1, 2, 0).numpy().astype(np.float32)
         self.gains = 1.0 / gains  # from the plate's exposure to each frame's
-        self.centre = tuple(centroid(motion.rest).tolist())
+        self.centre = tuple(centroid(largest_component(motion.rest)).tolist())
         self.cutout = self._cut_out()
         shift, scale = motion.shift_px, motion.scale
         self.resting = self.cutout.through(scale_field(self.centre, shift, scale, self.height, self.width))
