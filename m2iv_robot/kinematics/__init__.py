@@ -1,5 +1,6 @@
 """Robot states to tool poses and back, in the dataset's own units, and when the gripper holds something."""
 
+from m2iv_robot.kinematics.arm_balls import ArmBalls, arm_balls
 from m2iv_robot.kinematics.build import build_kinematics, choose_robot
 from m2iv_robot.kinematics.cartesian import CartesianKinematics
 from m2iv_robot.kinematics.image_plane import ImagePlaneOnly
@@ -9,6 +10,7 @@ from m2iv_robot.kinematics.robot import RobotConfig
 from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
 
 __all__ = [
+    "ArmBalls",
     "CartesianKinematics",
     "ImagePlaneOnly",
     "InverseResult",
@@ -17,6 +19,7 @@ __all__ = [
     "PhaseConfig",
     "RobotConfig",
     "StateLimits",
+    "arm_balls",
     "build_kinematics",
     "choose_robot",
     "find_phases",
