@@ -95,7 +95,7 @@ def test_what_is_behind_or_above_the_horizon_has_no_place(camera):
 def test_exact_pixels_give_back_the_camera(camera):
     data = carries(camera, noise_px=0.0)
     config = CameraConfig(offset_sigma_m=1.0, focal_spread=10.0, grasp_spread_m=1e-3)
-    fit = fit_camera(data, WIDTH, HEIGHT, config)
+    fit = fit_camera(data, (WIDTH, HEIGHT), config)
     assert fit.camera.focal_px == pytest.approx(300.0, rel=1e-3)
     np.testing.assert_allclose(fit.tool_offset_m, OFFSET_M, atol=5e-4)
     np.testing.assert_allclose(fit.camera.position_m, camera.position_m, atol=2e-3)
@@ -105,7 +105,7 @@ def test_exact_pixels_give_back_the_camera(camera):
 def test_noise_of_two_pixels_leaves_less_than_a_centimetre_on_the_unvisited_half(camera):
     for seed in range(3):
         data = carries(camera, noise_px=2.0, seed=seed)
-        error = table_error_m(fit_camera(data, WIDTH, HEIGHT), camera, data)
+        error = table_error_m(fit_camera(data, (WIDTH, HEIGHT)), camera, data)
         assert np.median(error) < 0.010
         assert np.percentile(error, 95) < 0.020
 
@@ -114,7 +114,7 @@ def test_one_point_in_five_being_wrong_changes_little(camera):
     data = carries(camera, noise_px=1.0)
     wrong = np.random.default_rng(1).random(len(data)) < 0.2
     data.pixels[wrong] += np.random.default_rng(2).uniform([5, 5], [60, 60], (wrong.sum(), 2))
-    fit = fit_camera(data, WIDTH, HEIGHT)
+    fit = fit_camera(data, (WIDTH, HEIGHT))
     assert np.percentile(table_error_m(fit, camera, data), 95) < 0.020
     assert not fit.inlier[wrong].all()
     assert fit.inlier[~wrong].mean() > 0.9
@@ -125,7 +125,7 @@ def test_a_calibrated_focal_length_replaces_the_fitted_one(camera):
     few = carries(camera, 2.0, episodes=2)
     share = camera.focal_px / WIDTH
     fitted, given = (
-        fit_camera(few, WIDTH, HEIGHT, config) for config in (CameraConfig(), with_focal(CameraConfig(), share))
+        fit_camera(few, (WIDTH, HEIGHT), config) for config in (CameraConfig(), with_focal(CameraConfig(), share))
     )
     error, left = (abs(fit.camera.focal_px / camera.focal_px - 1) for fit in (fitted, given))
     assert left < 0.005 < error
@@ -136,7 +136,7 @@ def test_a_long_finger_offset_is_found_from_a_rough_value(camera):
     data = carries(camera, noise_px=0.5)
     shifted = data.poses.copy()  # the same fingers, reported as a flange 0.16 m behind them
     shifted[:, :3, 3] -= 0.16 * shifted[:, :3, 2]
-    fit = fit_camera(dataclasses.replace(data, poses=shifted), WIDTH, HEIGHT, None, (0.0, 0.0, 0.15))
+    fit = fit_camera(dataclasses.replace(data, poses=shifted), (WIDTH, HEIGHT), None, (0.0, 0.0, 0.15))
     fingers = dataclasses.replace(fit, tool_offset_m=fit.tool_offset_m - [0, 0, 0.16])
     assert np.percentile(table_error_m(fingers, camera, data), 95) < 0.020
 
@@ -144,7 +144,7 @@ def test_a_long_finger_offset_is_found_from_a_rough_value(camera):
 def test_every_grasp_may_hold_the_object_a_little_elsewhere(camera):
     first, second = carries(camera, 0.3, episodes=5), carries(camera, 0.3, episodes=5, seed=9)
     second.pixels[:] += camera.project(np.array([[0.25, 0.01, 0.05]])) - camera.project(np.array([[0.25, 0.0, 0.05]]))
-    fit = fit_camera(join([first, second]), WIDTH, HEIGHT)
+    fit = fit_camera(join([first, second]), (WIDTH, HEIGHT))
     near = np.mean([fit.group_offset_m[group] for group in range(5)], axis=0)
     far = np.mean([fit.group_offset_m[group] for group in range(5, 10)], axis=0)
     assert np.linalg.norm(far - near) == pytest.approx(0.01, abs=0.005)
@@ -157,7 +157,7 @@ def test_tips_have_an_offset_of_their_own(camera):
     lower[:, :3, 3] += tips.poses[:, :3, :3] @ np.array([0.0, 0.0, 0.02])
     points = lower[:, :3, :3] @ OFFSET_M + lower[:, :3, 3]
     tips = dataclasses.replace(tips, pixels=camera.project(points), kind=np.full(len(tips), TIP))
-    fit = fit_camera(join([objects, tips]), WIDTH, HEIGHT)
+    fit = fit_camera(join([objects, tips]), (WIDTH, HEIGHT))
     np.testing.assert_allclose(fit.tip_offset_m - fit.tool_offset_m, [0, 0, 0.02], atol=0.008)
 
 
@@ -166,7 +166,7 @@ def test_uncertainty_is_about_the_error_and_grows_away_from_the_data(camera):
     places = np.array([[0.25, 0.15, 0.02], [0.25, 0.6, 0.02]])
     for seed in range(3):
         data = carries(camera, noise_px=2.0, episodes=4, seed=seed)
-        fit = fit_camera(data, WIDTH, HEIGHT)
+        fit = fit_camera(data, (WIDTH, HEIGHT))
         contact = data.poses[0]
         sigma = table_sigma_m(fit, camera.project(places), contact)
         assert sigma[1] > sigma[0]
@@ -178,7 +178,7 @@ def test_uncertainty_is_about_the_error_and_grows_away_from_the_data(camera):
 
 def test_support_height_is_where_objects_lie(camera):
     data = carries(camera, noise_px=0.5)
-    fit = fit_camera(data, WIDTH, HEIGHT)
+    fit = fit_camera(data, (WIDTH, HEIGHT))
     lying = data.frame == 0
     expected = np.median((data.poses[lying, :3, :3] @ OFFSET_M + data.poses[lying, :3, 3])[:, 2])
     assert fit.support_height_m(data.poses[lying]) == pytest.approx(expected, abs=0.01)
@@ -187,26 +187,26 @@ def test_support_height_is_where_objects_lie(camera):
 def test_too_little_to_go_by_is_refused_with_advice(camera):
     data = carries(camera, noise_px=0.5)
     with pytest.raises(CameraError, match=r"5 points are too few .* record a sweep"):
-        fit_camera(data.take(np.arange(5)), WIDTH, HEIGHT)
+        fit_camera(data.take(np.arange(5)), (WIDTH, HEIGHT))
     line = data.take(np.arange(40))
     straight = line.poses.copy()
     straight[:, :3, 3] = np.linspace([0.2, -0.1, 0.1], [0.3, 0.1, 0.1], 40)
     line = dataclasses.replace(line, poses=straight, pixels=camera.project(straight[:, :3, 3]))
     with pytest.raises(CameraError, match=r"lie along a line .* record a sweep"):
-        fit_camera(line, WIDTH, HEIGHT)
+        fit_camera(line, (WIDTH, HEIGHT))
 
 
 def test_pixels_of_something_else_are_refused(camera):
     data = carries(camera, noise_px=0.5, episodes=2)
     data.pixels[:] = np.random.default_rng(3).uniform([0, 0], [WIDTH, HEIGHT], data.pixels.shape)
     with pytest.raises(CameraError, match="the best camera misses its 80 points"):
-        fit_camera(data, WIDTH, HEIGHT)
+        fit_camera(data, (WIDTH, HEIGHT))
 
 
 def test_an_uncertain_table_is_refused(camera):
     data = carries(camera, noise_px=2.0, episodes=1)
     with pytest.raises(CameraError, match=r"leave the table uncertain by .* use more episodes"):
-        fit_camera(data, WIDTH, HEIGHT, CameraConfig(max_table_sigma_m=0.001))
+        fit_camera(data, (WIDTH, HEIGHT), CameraConfig(max_table_sigma_m=0.001))
 
 
 def test_config_refuses_what_cannot_be():

@@ -15,6 +15,7 @@ from m2iv_robot.placement import (
     PlacementConfig,
     Scene,
     find_support,
+    on_the_plane,
     place_at,
     polygon_mask,
     resting_mask,
@@ -194,3 +195,12 @@ def test_the_resting_mask_is_one_in_which_nothing_hides_the_object():
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="placement"):
         PlacementConfig(**wrong)
+
+
+def test_walls_behind_the_table_are_not_on_its_plane():
+    # a camera 1 m above the plane that looks along x, level: the horizon is the middle row
+    rotation = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+    camera = Camera(100.0, 81, 61, rotation, -rotation @ np.array([0.0, 0.0, 1.0]))
+    seen = on_the_plane(camera, 0.0, (61, 81), lambda points: points[:, 0] < 5.0)
+    assert not seen[:51].any()  # 5 m away and 1 m below is 20 px under the horizon
+    assert seen[51:].all()

@@ -1,4 +1,4 @@
-"""The shadow that an arm throws on its table: where the light comes from is seen in real frames, and then thrown anew."""
+"""The shadow that an arm throws on its table: the light is found in real frames, and the shadow thrown anew."""
 
 from dataclasses import dataclass, replace
 
@@ -74,7 +74,7 @@ def find_light(
         offsets = np.arange(-reach, reach + 1e-9, step)
         for x in offsets:
             for y in offsets:
-                fall = centre + [x, y]
+                fall = centre + np.array([x, y])
                 now = agreement(thin, dark, hidden, (fall, table_m, camera))
                 if now > score:
                     best, score = fall, now

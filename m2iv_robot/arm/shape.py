@@ -67,9 +67,10 @@ def align(
     poses: Float[np.ndarray, "t l 4 4"],
     masks: tuple[Bool[Tensor, "t h w"], Bool[Tensor, "t h w"]],
 ) -> Camera:
-    """The camera moved sideways until the surface's outline lies on the masks': what beads leave open.
+    """The camera moved sideways until the surface's outline lies on the masks: what beads leave open.
 
-    `masks`: the actor's, and those of what may stand before it. Source: Besl & McKay 1992, "A method for registration of 3-D shapes", with a shift of the picture alone.
+    `masks`: the actor's, and those of what may stand before it.
+    Source: Besl & McKay 1992, "A method for registration of 3-D shapes", with a shift of the picture alone.
     """
     actor, ignore = masks
     chosen = apart(poses[..., :3, 3].reshape(len(poses), -1), FRAMES)

@@ -82,7 +82,7 @@ class Augmenter:
         if turn_deg > self.task.config.most_turn_deg:
             raise PlanError(
                 f"the arm was never seen nearly so: the nearest real one shows its links from {turn_deg:.0f} degrees "
-                f"aside, most_turn_deg={self.task.config.most_turn_deg:g}; more recorded episodes of this camera pose help"
+                f"aside, most_turn_deg={self.task.config.most_turn_deg:g}; more recorded episodes of this pose help"
             )
 
     def _masks(self, plan: Plan, moved: MovedVideo, seed: int) -> MaskTrajectory:

@@ -16,7 +16,7 @@ from m2iv_robot.camera import CameraFit, check_fixed
 from m2iv_robot.data.lerobot_io import read_episode, read_frames
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
-from m2iv_robot.generation.layers import lit_plate
+from m2iv_robot.generation.light import lit_plate
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.plan import PlannedScene, PlanTask
 from m2iv_robot.plan.scenes import read_source
@@ -107,7 +107,7 @@ class Library:
 def film_of(
     recorded: SourceScene, states: Float[Tensor, "n s"] | None, kinematics: Kinematics, camera: CameraFit | None
 ) -> ArmFilm | None:
-    """Who takes pictures of the arm; None where its links, their surface or their place in the picture are not known."""
+    """Who takes pictures of the arm; None where its links, their surface or their place are not known."""
     if states is None or camera is None or not camera.whole_arm or not isinstance(kinematics, JointKinematics):
         return None
     if kinematics.surface is None:

@@ -55,15 +55,7 @@ def picture_motion(
     if arm is not None:
         distance = footage.film.differences(arm.poses, arm.opening)
     actor_frame = steady_match(distance, footage.episode, footage.scene.masks.actor.flatten(1).any(1).numpy())
-    handles, goals = [], []
-    for at, target in zip(actor_frame, planned, strict=True):
-        near = np.isfinite(real[at]).all(1) & np.isfinite(target).all(1)
-        root = None
-        if not isinstance(kinematics, JointKinematics):
-            root = root_of(footage.scene.masks.actor[at], real[at][near])
-        extra = np.empty((0, 2)) if root is None else root
-        handles.append(np.concatenate([real[at][near], extra]))
-        goals.append(np.concatenate([target[near], extra]))
+    handles, goals = bending((real, planned), actor_frame, footage, kinematics)
     rest = source.start if placement.kind == "start" else source.goal
     held_m = placed(source.poses, camera.tool_offset_m[None])[own, 0]
     planned_m = placed(kinematics.forward(motion.state), camera.tool_offset_m[None])[:, 0]
@@ -72,8 +64,8 @@ def picture_motion(
         shown=~motion.verbatim.numpy(),
         source_frame=own,
         actor_frame=actor_frame,
-        handles_px=tuple(handles),
-        goals_px=tuple(goals),
+        handles_px=handles,
+        goals_px=goals,
         object_px=lens.project(held_m),
         object_goal_px=lens.project(planned_m if arm is None else arm.object_m),
         object_scale=lens.px_per_m(planned_m) / lens.px_per_m(held_m),
@@ -87,6 +79,26 @@ def picture_motion(
         arm=arm,
     )
     return picture, distance[np.arange(len(own)), actor_frame]
+
+
+def bending(
+    points_px: tuple[Float[np.ndarray, "n k 2"], Float[np.ndarray, "t k 2"]],
+    actor_frame: Int[np.ndarray, " t"],
+    footage: Footage,
+    kinematics: Kinematics,
+) -> tuple[tuple[Float[np.ndarray, "_ 2"], ...], tuple[Float[np.ndarray, "_ 2"], ...]]:
+    """Points of the chosen real arms, and where the plan has them; `points_px`: of all real arms, and planned."""
+    real, planned = points_px
+    handles, goals = [], []
+    for at, target in zip(actor_frame, planned, strict=True):
+        near = np.isfinite(real[at]).all(1) & np.isfinite(target).all(1)
+        root = None
+        if not isinstance(kinematics, JointKinematics):
+            root = root_of(footage.scene.masks.actor[at], real[at][near])
+        extra = np.empty((0, 2)) if root is None else root
+        handles.append(np.concatenate([real[at][near], extra]))
+        goals.append(np.concatenate([target[near], extra]))
+    return tuple(handles), tuple(goals)
 
 
 def planned_arm(plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit) -> PlannedArm | None:

@@ -149,7 +149,7 @@ def lab_row(name: str, kind: str, episodes: list[SimulatedEpisode], masks: list[
         contacts += [poses[frame] for phase in phases for frame in (phase.grasp, phase.release - 1)]
     true = true_camera(episodes[0])
     data = join(parts)
-    fit = fit_camera(data, true.width, true.height, CameraConfig(), tuple(kinematics.config.finger_offset_m))
+    fit = fit_camera(data, (true.width, true.height), CameraConfig(), tuple(kinematics.config.finger_offset_m))
     places = unvisited(episodes, kinematics, true)
     plane_z_m = fit.support_height_m(np.stack(contacts))
     reached = fit.camera.unproject(true.project(places), plane_z_m)
@@ -280,7 +280,7 @@ def release_row(episode: Episode, masks: MaskTrajectory) -> dict:
     phase = next(phase for phase in phases if phase.grasp <= last.max() < phase.release)
     kept = ~in_release(data, phase, episode.fps)
     height, width = episode.frames.shape[-2:]
-    fit = fit_camera(data.take(kept), width, height, settings, tuple(kinematics.config.finger_offset_m))
+    fit = fit_camera(data.take(kept), (width, height), settings, tuple(kinematics.config.finger_offset_m))
     frame, contact, resting = seen_release(data, masks, phase, episode.fps)
     predicted = predict(fit, poses[frame], int(data.group.max()))
     return {

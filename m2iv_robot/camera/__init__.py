@@ -1,11 +1,12 @@
 """Is a camera fixed, which episodes share its pose, and where in space its pixels are."""
 
-from m2iv_robot.camera.config import CameraConfig, with_focal
+from m2iv_robot.camera.config import CameraConfig, usual_settings, with_focal
 from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera
 from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.pose_groups import group_by_pose, median_frame, same_pose
 from m2iv_robot.camera.records import OBJECT, TIP, CameraFit, Correspondences, join
+from m2iv_robot.camera.silhouette import Silhouettes, join_silhouettes, silhouettes
 from m2iv_robot.camera.stillness import Stillness, check_fixed, measure_stillness
 from m2iv_robot.camera.uncertainty import table_sigma_m
 
@@ -16,16 +17,20 @@ __all__ = [
     "CameraConfig",
     "CameraFit",
     "Correspondences",
+    "Silhouettes",
     "Stillness",
     "check_fixed",
     "correspondences",
     "fit_camera",
     "group_by_pose",
     "join",
+    "join_silhouettes",
     "measure_stillness",
     "median_frame",
     "same_pose",
+    "silhouettes",
     "table_sigma_m",
     "tip_correspondences",
+    "usual_settings",
     "with_focal",
 ]

@@ -4,6 +4,11 @@ from dataclasses import dataclass, replace
 
 from m2iv_robot.errors import ConfigError
 
+ZED_2 = (
+    0.42,
+    0.05,
+)  # focal length as a share of the width, and how far off that may be; 16:9, perhaps stretched a little
+USUAL_CAMERAS = {("franka_cartesian", "exterior"): ZED_2}  # robot and a part of the camera's name: DROID
 CALIBRATED_SPREAD = 0.005  # how far a calibrated focal length may be off, as a ratio's logarithm
 
 
@@ -54,3 +59,14 @@ def with_focal(config: CameraConfig, focal_share: float) -> CameraConfig:
         focal_min=min(config.focal_min, 0.9 * focal_share),
         focal_max=max(config.focal_max, 1.1 * focal_share),
     )
+
+
+def usual_settings(config: CameraConfig, robot: str, camera: str) -> CameraConfig:
+    """The settings for a camera of a known set-up; settings whose focal length was changed by hand stay as they are."""
+    default = CameraConfig()
+    if (config.focal_usual, config.focal_spread) != (default.focal_usual, default.focal_spread):
+        return config
+    for (name, part), (share, spread) in USUAL_CAMERAS.items():
+        if robot == name and part in camera:
+            return replace(config, focal_usual=share, focal_spread=spread)
+    return config

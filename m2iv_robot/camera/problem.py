@@ -10,9 +10,12 @@ from scipy.spatial.transform import Rotation
 from m2iv_robot.camera.config import CameraConfig
 from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.records import OBJECT, Correspondences
+from m2iv_robot.camera.silhouette import Silhouettes
 
 POSE = 7  # log focal, rotation vector, translation
 BEHIND_PX = 1e3
+ROLL_SPREAD = 0.1  # of cameras on stands, as the sine of the angle
+ARM_STEP = 2e-3  # rad, m or log focal: about a tenth of a pixel
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class FitProblem:
     offset_prior_m: Float[np.ndarray, " 3"]
     config: CameraConfig
     groups: tuple[int, ...]  # whose offsets may differ; empty: one offset for all
+    arm: Silhouettes | None = None  # what is seen of the whole arm
 
     def camera(self, unknowns: Float[np.ndarray, " p"]) -> Camera:
         """The camera that a parameter vector stands for."""
@@ -59,8 +63,26 @@ class FitProblem:
                 [(unknowns[0] - usual) / self.config.focal_spread],
                 ((rows[:2] - self.offset_prior_m) / self.config.offset_sigma_m).ravel(),
                 (rows[2:] / self.config.grasp_spread_m).ravel(),
+                self.arm_residuals(unknowns),
             ]
         )
+
+    def arm_residuals(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, " s"]:
+        """What does not fit of the whole arm's outline, and how far the camera is from upright."""
+        if self.arm is None:
+            return np.zeros(0)
+        camera = self.camera(unknowns)
+        return np.append(self.arm.residuals(camera), camera.rotation[0, 2] / ROLL_SPREAD)
+
+    def _arm_slopes(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "s p"]:
+        """Derivatives of `arm_residuals` by differences: its distances are sampled from pixels."""
+        here = self.arm_residuals(unknowns)
+        slopes = np.zeros((len(here), len(unknowns)))
+        for index in range(POSE if len(here) else 0):
+            moved = unknowns.copy()
+            moved[index] += ARM_STEP
+            slopes[:, index] = (self.arm_residuals(moved) - here) / ARM_STEP
+        return slopes
 
     def jacobian(self, unknowns: Float[np.ndarray, " p"]) -> Float[np.ndarray, "r p"]:
         """Derivatives of `residuals`."""
@@ -83,10 +105,11 @@ class FitProblem:
         if self.groups:
             held = np.flatnonzero(self.data.kind == OBJECT)
             columns[held, :, 2 + np.searchsorted(self.groups, self.data.group[held])] = by_offset[held]
-        slopes[:, :, POSE:] = columns.reshape(count, 2, -1)
+        slopes[:, :, POSE:] = columns.reshape(count, 2, 3 * len(rows))
         slopes[~front] = 0.0
         slopes /= -self.data.sigma_px[:, None, None]
-        return np.concatenate([slopes.reshape(2 * count, -1), self._prior_slopes(len(unknowns))])
+        known = self._prior_slopes(len(unknowns))
+        return np.concatenate([slopes.reshape(2 * count, len(unknowns)), known, self._arm_slopes(unknowns)])
 
     def _prior_slopes(self, count: int) -> Float[np.ndarray, "q p"]:
         """Derivatives of what is known beforehand: one unknown each."""

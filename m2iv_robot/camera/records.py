@@ -57,8 +57,8 @@ class CameraFit:
 
     @property
     def median_residual_px(self) -> float:
-        """Median length of the inliers' residuals."""
-        return float(np.median(np.linalg.norm(self.residual_px[self.inlier], axis=1)))
+        """Median length of the inliers' residuals; 0 where a camera was fitted without points."""
+        return 0.0 if not self.inlier.any() else float(np.median(np.linalg.norm(self.residual_px[self.inlier], axis=1)))
 
     def object_points_m(self, poses: Float[np.ndarray, "n 4 4"], group: int | None = None) -> Float[np.ndarray, "n 3"]:
         """Centre of the held object for tool poses; of one grasp, or of the usual one."""

@@ -1,5 +1,6 @@
 """Robot states to tool poses and back, in the dataset's own units, and when the gripper holds something."""
 
+from m2iv_robot.kinematics.arm_balls import ArmBalls, arm_balls
 from m2iv_robot.kinematics.build import build_kinematics, choose_robot
 from m2iv_robot.kinematics.cartesian import CartesianKinematics
 from m2iv_robot.kinematics.image_plane import ImagePlaneOnly
@@ -10,6 +11,7 @@ from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimit
 from m2iv_robot.kinematics.surface import Surface, load_surface, sample_surface
 
 __all__ = [
+    "ArmBalls",
     "CartesianKinematics",
     "ImagePlaneOnly",
     "InverseResult",
@@ -19,6 +21,7 @@ __all__ = [
     "RobotConfig",
     "StateLimits",
     "Surface",
+    "arm_balls",
     "build_kinematics",
     "choose_robot",
     "find_phases",

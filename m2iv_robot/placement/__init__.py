@@ -3,7 +3,7 @@
 from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.placement.rest import resting_mask
 from m2iv_robot.placement.sampling import Place, Refusal, Scene, place_at, sample_placements
-from m2iv_robot.placement.support import find_support, polygon_mask, stands_elsewhere
+from m2iv_robot.placement.support import find_support, on_the_plane, polygon_mask, stands_elsewhere
 
 __all__ = [
     "Place",
@@ -11,6 +11,7 @@ __all__ = [
     "Refusal",
     "Scene",
     "find_support",
+    "on_the_plane",
     "place_at",
     "polygon_mask",
     "resting_mask",

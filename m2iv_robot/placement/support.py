@@ -1,11 +1,14 @@
 """The surface that the object stands on, as far as the camera sees it bare."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from m2iv_robot.camera import Camera
 from m2iv_robot.errors import PlanError
 from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.types import Plate
@@ -97,6 +100,20 @@ def fill_specks(surface: Bool[np.ndarray, "h w"], size_px: float) -> Bool[np.nda
     filled = (surface | np.isin(labels, small)).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (max(1, round(0.2 * size_px)) | 1,) * 2)
     return cv2.morphologyEx(filled, cv2.MORPH_OPEN, kernel).astype(bool)
+
+
+def on_the_plane(
+    camera: Camera, plane_z_m: float, size: tuple[int, int], reach: Callable[[Float[np.ndarray, "n 3"]], np.ndarray]
+) -> Bool[Tensor, "h w"]:
+    """The pixels whose rays meet the support's plane where the arm reaches: no wall, and nothing above the horizon.
+
+    `size` is height and width, `reach` whether the fingertips can be at some points (base frame).
+    """
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    points = camera.unproject(np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float64), plane_z_m)
+    met = np.isfinite(points).all(axis=1)
+    met[met] = reach(points[met])
+    return torch.from_numpy(met.reshape(size))
 
 
 def stands_elsewhere(support: Bool[Tensor, "h w"], place: Bool[Tensor, "h w"], plate: Plate) -> bool:

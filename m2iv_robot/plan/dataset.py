@@ -12,9 +12,9 @@ from m2iv_robot.data.lerobot_io import feature_names
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.kinematics import Kinematics, build_kinematics
 from m2iv_robot.masks import centroid
-from m2iv_robot.placement import Place, Scene, place_at, sample_placements, stands_elsewhere
+from m2iv_robot.placement import Place, Scene, on_the_plane, place_at, sample_placements, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
-from m2iv_robot.plan.scenes import camera_fits
+from m2iv_robot.plan.cameras import camera_fits
 from m2iv_robot.plan.records import Plan, PlannedScene, PlanReport, PlanTask, RefusedPlan
 from m2iv_robot.plan.scenes import (
     SourceEpisode,
@@ -109,13 +109,22 @@ def _plan_group(
     if kinematics.metric:
         states, actions = ([getattr(s.labels, key) for s in sources] for key in ("state", "action"))
         robot = describe_robot(stacked(states), stacked(actions), task.dataset.fps, kinematics, task.retarget)
-    scene = build_scene(task, name, sources, plate, fits)
+    scene = within_reach(build_scene(task, name, sources, plate, fits), kinematics)
     usable = _usable(task, scene, sources, failures)
     if task.config.only >= 0:
         usable = [source for source in usable if source.labels.index == task.config.only]
     planners = [_Planner(task, scene, source, fit, robot) for source, fit in usable_pairs(usable, sources, fits)]
     plans, refusals = _take_turns(planners, count, progress)
     return plans, refusals, scene
+
+
+def within_reach(scene: PlannedScene, kinematics: Kinematics) -> PlannedScene:
+    """The same scene with only that support which the arm reaches: what is beyond may be a wall of the same colour."""
+    if scene.camera is None:
+        return scene
+    size = tuple(scene.support.shape)
+    reached = on_the_plane(scene.camera.camera, scene.plane_z_m, size, kinematics.within_reach)
+    return replace(scene, support=scene.support & reached)
 
 
 def usable_pairs(

@@ -1,20 +1,17 @@
 """Episodes of one camera pose made ready for planning: masks, phases, camera, support."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.camera import CameraFit, correspondences, fit_camera, join, with_focal
-from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels, recorded_camera
-from m2iv_robot.errors import CameraError, M2IVError, PlanError, SegmentationError
+from m2iv_robot.camera import CameraFit
+from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels
+from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.kinematics import Kinematics, find_phases
 from m2iv_robot.masks import centroid
 from m2iv_robot.placement import find_support, polygon_mask, resting_mask, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
-from m2iv_robot.plan.arm_camera import arm_camera_fits
 from m2iv_robot.plan.records import PlannedScene, PlanTask, SourceEpisode
 from m2iv_robot.types import EpisodePhases, Plate
 
@@ -81,38 +78,6 @@ def held_phases(
         command = kinematics.actions.gripper_opening(labels.action)
     opening = kinematics.gripper_opening(labels.state)
     return tuple(find_phases(opening, labels.fps, command=command, tool_positions_m=poses[:, :3, 3]))
-
-
-def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpisode]) -> list[CameraFit | None]:
-    """The camera of one pose, fitted on all of its episodes, once per episode: each has its own grasp's offset.
-
-    Raises:
-        CameraError: the episodes do not determine it.
-    """
-    if not kinematics.metric or any(source.poses is None for source in sources):
-        return [None] * len(sources)
-    if task.known_camera is not None:
-        return [task.known_camera] * len(sources)
-    calibration = recorded_camera(task.dataset, task.camera)
-    settings = task.camera_fit if calibration is None else with_focal(task.camera_fit, calibration.focal_share)
-    by_outline = arm_camera_fits(kinematics, sources, task.retarget.pick, settings)
-    if by_outline is not None:
-        return by_outline
-    parts = [
-        correspondences(source.masks, source.poses, list(source.phases), source.labels.fps, task.camera_fit)
-        for source in sources
-    ]
-    used = [part for part in parts if len(part)]
-    if not used:
-        raise CameraError("in no episode the object is seen to move with the gripper; check the masks")
-    height, width = sources[0].start.shape
-    fit = fit_camera(join(used), width, height, settings, tuple(kinematics.config.finger_offset_m))
-    fits, first = [], 0
-    for part in parts:
-        own = fit.group_offset_m.get(first, fit.tool_offset_m) if len(part) else fit.tool_offset_m
-        fits.append(replace(fit, tool_offset_m=own))
-        first += int(part.group.max()) + 1 if len(part) else 0
-    return fits
 
 
 def build_scene(

@@ -1,5 +1,7 @@
 """A camera from an arm's outline, against the camera that made the masks."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
@@ -24,9 +26,7 @@ def test_the_camera_is_found_from_masks_and_joints_alone(studio):
 
 
 def test_a_shifted_camera_is_brought_back_by_the_surface(studio):
-    from dataclasses import replace
-
-    moved = replace(studio.camera, translation=studio.camera.translation + [0.012, -0.008, 0.0])
+    moved = replace(studio.camera, translation=studio.camera.translation + np.array([0.012, -0.008, 0.0]))
     found = align(moved, studio.surface, studio.links, (studio.actor, torch.zeros_like(studio.actor)))
     assert np.abs(found.translation - studio.camera.translation).max() < 0.002
 

@@ -33,33 +33,27 @@ class Remembered:
         """
         path = self.folder / f"{self._name(episode, plate, prompt)}.npz"
         if not path.is_file():
-            self._save(path, episode, plate, prompt, phases)
+            try:
+                masks = self.segmenter.segment(episode, plate, prompt, phases)
+            except SegmentationError as error:
+                save(path, {"actor": np.zeros(0), "reason": np.array(str(error))})
+            else:
+                save(path, {name: getattr(masks, name).numpy() for name in ("actor", "object", "confidence")})
         with np.load(path) as kept:
             if not kept["actor"].size:
                 raise SegmentationError(str(kept["reason"]))
             return MaskTrajectory(*(torch.from_numpy(kept[name]) for name in ("actor", "object", "confidence")))
-
-    def _save(
-        self,
-        path: Path,
-        episode: Episode,
-        plate: Plate | None,
-        prompt: Prompt | None,
-        phases: tuple[EpisodePhases, ...],
-    ) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial.npz")
-        try:
-            masks = self.segmenter.segment(episode, plate, prompt, phases)
-        except SegmentationError as error:
-            np.savez_compressed(partial, actor=np.zeros(0), reason=np.array(str(error)))
-        else:
-            arrays = {name: getattr(masks, name).numpy() for name in ("actor", "object", "confidence")}
-            np.savez_compressed(partial, **arrays)
-        partial.replace(path)
 
     def _name(self, episode: Episode, plate: Plate | None, prompt: Prompt | None) -> str:
         digest = hashlib.sha256(episode.frames.numpy().tobytes())
         for part in (plate and plate.image, prompt and prompt.mask):
             digest.update(b"" if part is None else part.numpy().tobytes())
         return digest.hexdigest()[:32]
+
+
+def save(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez_compressed(partial, **arrays)
+    partial.replace(path)
