@@ -140,7 +140,7 @@ def fitting_sizes(sizes: LabellerConfig, episodes: list[Episode]) -> LabellerCon
     """
     if not episodes or not labels_of(episodes[0]).shape[1]:
         name = episodes[0].dataset if episodes else "the dataset"
-        raise DatasetError(f"{name}: neither state nor action, so nothing can be learned from it")
+        raise DatasetError(f"{name}: neither state nor action to learn from; make videos alone: labels=video_only")
     state, action = columns(episodes[0])
     for episode in episodes:
         if columns(episode) != (state, action):

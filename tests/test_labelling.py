@@ -45,7 +45,7 @@ def dot_episode(index: int, length: int = 30) -> Episode:
 
 
 def test_it_reads_the_labels_of_an_unseen_episode_and_survives_the_disk(tmp_path: Path, eyes):
-    episodes = [watch(eyes, dot_episode(index), TINY) for index in range(8)]
+    episodes = [watch(eyes, dot_episode(index, 26 + index), TINY) for index in range(8)]
     save_model(tmp_path / "labeller.safetensors", fit_labeller(episodes, TINY, eyes), {}, half=False)
     model, unseen = load_labeller(tmp_path / "labeller.safetensors"), dot_episode(100)
     estimate = estimate_labels(model, unseen.frames)

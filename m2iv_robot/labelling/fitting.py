@@ -18,7 +18,7 @@ EVERY = 6  # frame of an episode that points are taken from
 ROUNDS = 8  # of k-means
 STIFFNESS = (0.003, 0.03, 0.3, 1.0, 3.0)  # ridge per row, that one is chosen from
 LEAST_SCALE = 1e-3
-Pairs = Sequence[tuple[Float[Tensor, "t n"], Float[Tensor, "t d"]]]  # what is given and what is wanted, by episode
+Pairs = Sequence[tuple[Float[Tensor, "_ n"], Float[Tensor, "_ d"]]]  # what is given and what is wanted, by episode
 
 
 def fit_labeller(episodes: list[Watched], config: LabellerConfig, eyes: Segmenter, seed: int = 0) -> Labeller:

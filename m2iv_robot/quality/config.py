@@ -21,7 +21,7 @@ class QualityConfig:
     max_object_torn: float = 0.3  # share of a resting object's pixels apart from its largest part
     max_object_doubled: float = 0.1  # share of frames
     max_left_behind: float = 0.3  # share of the place it left that still shows the object
-    max_object_colour: float = 30.0  # CIE Lab distance from the source's object
+    max_object_colour: float = 20.0  # CIE Lab distance from the source's object, whatever the light
     max_actor_colour: float = 0.5  # share of the actor's colours that the source's actor has not
     max_object_flicker: float = 6.0  # Lab distance between looks at the resting object
     min_order: float = 0.4  # 1: neighbouring frames as alike as in the source, 0: in no order

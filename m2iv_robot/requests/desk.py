@@ -47,7 +47,6 @@ class Desk:
             RequestError: they cannot be loaded, or not in time.
         """
         self.unload()
-        self.models, self.fault = {}, ""
         self._answered.clear()
         self._given_up = False
         with self._lock:
@@ -76,7 +75,7 @@ class Desk:
             process.close(timeout_s=IDLE_TIMEOUT_S if running is None else CANCEL_TIMEOUT_S)
         if running is not None:
             self._end(running.id, CANCELLED, "the models were unloaded")
-        self.models = {}
+        self.models, self.fault = {}, ""
 
     def open_to_requests(self) -> None:
         """Accept requests from now on."""

@@ -18,7 +18,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TextIO
 
 import torch
@@ -30,14 +29,12 @@ from m2iv_robot.requests.cancelling import Cancel, CancelledError
 from m2iv_robot.requests.engine import Engine, EngineConfig
 from m2iv_robot.requests.request import AugmentRequest
 
-NICENESS = 10
 Emit = Callable[[dict], None]
 
 
 def main(arguments: list[str]) -> int:
     """Serve until the input ends; returns the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    give_way()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever libraries print must not be taken for events
 
@@ -56,13 +53,6 @@ def main(arguments: list[str]) -> int:
     emit({"event": "loaded", **engine.describe()})
     serve(engine, jobs, cancel, emit)
     return 0
-
-
-def give_way() -> None:
-    """Let camera, drivers and node go first: they may share a few cores with this process, and cannot wait."""
-    os.nice(NICENESS)
-    with contextlib.suppress(OSError):  # where Linux groups processes by session, this is what counts between groups
-        Path("/proc/self/autogroup").write_text(str(NICENESS))
 
 
 def listen(commands: TextIO, jobs: queue.Queue, cancel: Cancel) -> None:

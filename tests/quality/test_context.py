@@ -20,8 +20,8 @@ def test_the_object_is_looked_at_where_it_rests_not_where_its_mask_spilled_over(
 
 
 def test_less_light_is_no_other_colour_but_another_hue_is():
-    red = np.array([50.0, 60.0, 30.0])
-    shaded = (red + (16, 0, 0)) / MOST_LIGHT - (16, 0, 0)
+    red, black = np.array([50.0, 60.0, 30.0]), np.array([16.0, 0.0, 0.0])
+    shaded = (red + black) / MOST_LIGHT - black
     assert colour_distance(shaded, red) == pytest.approx(0.0, abs=1e-9)
     assert colour_distance(np.array([50.0, -60.0, -30.0]), red) > 100
     assert colour_distance(np.array([5.0, 0.0, 0.0]), np.array([95.0, 0.0, 0.0])) > 50

@@ -6,10 +6,12 @@ from functools import partial
 import pytest
 from ros_processes import TIMEOUT_S, interrupt, node_parameters, wait_until
 
+LONG = pytest.mark.skipif("M2IV_LONG_TESTS" not in os.environ, reason="takes minutes; set M2IV_LONG_TESTS to run it")
 RUNS = 25
 SAID = {"recorder_node": "recording to", "augmenter_node": "no models are loaded yet"}
 
 
+@LONG
 def test_a_short_soak_loses_no_request_and_ends_cleanly(ros):
     """Rates and memory are judged by `make soak`: a test shares its cores with others."""
     import soak
@@ -20,7 +22,7 @@ def test_a_short_soak_loses_no_request_and_ends_cleanly(ros):
     assert figures["exit_status"] == 0
 
 
-@pytest.mark.skipif("M2IV_LONG_TESTS" not in os.environ, reason="takes minutes; set M2IV_LONG_TESTS to run it")
+@LONG
 @pytest.mark.parametrize("node", SAID)
 def test_ctrl_c_ends_a_node_cleanly_every_time(node, processes, tmp_path):
     places = {"root": str(tmp_path / "data")}
