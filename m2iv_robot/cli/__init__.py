@@ -23,6 +23,7 @@ COMMANDS = {
     "annotate": "find robot and object in every episode; masks, plates and a page of overlays",
     "plan": "choose new placements and plan the robot's motion for them; draws them on the plate",
     "simulate": "record simulated pick-and-place episodes as a LeRobot dataset, with exact truth beside it",
+    "surface": "points of a robot's surface from its URDF's meshes, for pictures of it in new postures",
     "bag2lerobot": "ROS 2 bags to a LeRobot dataset, by a contract of topics",
     "train": "train a network",
     "benchmark": "measure: benchmark=NAME",
