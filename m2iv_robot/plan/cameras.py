@@ -21,7 +21,7 @@ from m2iv_robot.kinematics import Kinematics, arm_balls
 from m2iv_robot.plan.records import PlanTask
 from m2iv_robot.plan.scenes import SourceEpisode
 
-ARM_FRAMES = 24  # in all whose outline is compared
+ARM_FRAMES = 12  # in all whose outline is compared
 
 
 def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpisode]) -> list[CameraFit | None]:
