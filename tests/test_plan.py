@@ -121,7 +121,7 @@ def test_a_chosen_place_makes_one_plan_of_the_one_episode(task, report):
     config = PlanConfig(count=3, only=known.source_episode)
     found = plan_dataset(dataclasses.replace(task, config=config, placement=PlacementConfig(at_px=place)))
     assert [plan.source_episode for plan in found.plans] == [known.source_episode]
-    np.testing.assert_allclose(found.plans[0].placement.shift_m, known.placement.shift_m, atol=0.01)
+    np.testing.assert_allclose(found.plans[0].placement.shift_m, known.placement.shift_m, atol=0.03)
     assert found.plans[0].motion is not None
 
 

@@ -19,11 +19,11 @@ from m2iv_robot.errors import CameraError
 logger = logging.getLogger(__name__)
 
 SPREAD_SHARES = (0.1, 0.25, 0.5, 1.0)  # of the configured grasp_spread_m
-STEPS, MOST_STEPS, STEPS_WITH_ARM = 60, 200, 40
+STEPS, MOST_STEPS, STEPS_WITH_ARM = 60, 200, 60
 POINT_VOTES = 20.0  # that all of the object's points have against the arm's outline
-CONTRADICTING_PX = 12.0  # between a point and where the arm alone says it is; for an image 320 wide
-SEARCH_FRAMES = 8  # of the arm, to begin with
-LEAST_LOSS = 0.03  # of the arm's fit at which the object's points are taken for wrong
+CONTRADICTING_PX = 24.0  # between a point and where the arm alone says it is; for an image 320 wide
+SEARCH_FRAMES = 6  # of the arm, to begin with
+LEAST_LOSS = 0.04  # of the arm's fit at which the object's points are taken for wrong
 LEAST_FIT = 0.7  # of the arm: below it the robot's body is another than its configuration's
 SWEEP_ADVICE = "record a sweep: the empty gripper moved about in view, near and far, low and high, for a minute"
 
@@ -73,7 +73,8 @@ def begin_with_arm(problem: FitProblem) -> tuple[FitProblem, list[OptimizeResult
     alone = without_points(problem)
     some = problem.arm.every(max(1, len(problem.arm.poses) // SEARCH_FRAMES))
     found = search(dataclasses.replace(alone, arm=some), some, begun + arm_starts(problem, some))
-    found = [alone.solve(result.x, STEPS) for result in found]
+    solved = [alone.solve(result.x, STEPS_WITH_ARM) for result in found]
+    found = [result for result in solved if problem.arm.possible(problem.camera(result.x))]
     if not found:
         return alone, []
     best = min(found, key=lambda result: result.cost + POINT_VOTES * (1 - agreeing(problem, result.x).mean()))

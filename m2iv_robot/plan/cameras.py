@@ -24,7 +24,7 @@ from m2iv_robot.kinematics import Kinematics, arm_balls
 from m2iv_robot.plan.arm_camera import arm_camera_fits
 from m2iv_robot.plan.records import PlanTask, SourceEpisode
 
-ARM_FRAMES = 24  # in all whose outline is compared
+ARM_FRAMES = 12  # in all whose outline is compared
 
 
 def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpisode]) -> list[CameraFit | None]:
