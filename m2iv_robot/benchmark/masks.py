@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from m2iv_robot.background import build_plate
-from m2iv_robot.config import parse
+from m2iv_robot.config import preset
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
 from m2iv_robot.data.simulation import SimulationConfig, simulate_episode
 from m2iv_robot.errors import ConfigError, DatasetError, KinematicsError, M2IVError
@@ -198,12 +198,7 @@ def simulated_cases(config: MasksConfig) -> list[Case]:
 
 def simulation_of(robot: str) -> SimulationConfig:
     """The configuration that ships for a simulated robot."""
-    from importlib import resources
-
-    import yaml
-
-    text = resources.files("configs").joinpath(f"simulation/{robot}.yaml").read_text(encoding="utf-8")
-    return replace(parse(SimulationConfig, yaml.safe_load(text), f"simulation={robot}"), wrist_width=0, fps=10)
+    return replace(preset(SimulationConfig, "simulation", robot), wrist_width=0, fps=10)
 
 
 def data_folder(config: MasksConfig) -> Path:

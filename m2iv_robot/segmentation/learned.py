@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float16, UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from m2iv_robot.background import PlateConfig, build_plate, masked_median, spread
@@ -20,7 +20,8 @@ from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Look, Move, bare_ends, find_move, spans_of
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
 from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, same_colour_around, things_at
-from m2iv_robot.segmentation.prediction import Target, click_hint, predict, shrink, working_size
+from m2iv_robot.segmentation.prediction import Target, decide, hint_of, predict, shrink, working_size
+from m2iv_robot.segmentation.prompts import check_drawn
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
 logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ class LearnedSegmenter:
             PromptError: a text prompt, or one that is on nothing.
         """
         where = f"{episode.dataset} episode {episode.index}, {episode.camera}"
-        check_prompt(prompt, episode, where)
+        check_drawn(prompt, episode)
         given_on = tuple(episode.frames.shape[-2:])
         size = working_size(*given_on, self.config.pixels)
         frames = shrink(episode.frames, *size)
@@ -218,20 +219,6 @@ class LearnedSegmenter:
         return Target(frame, mask, move.start | move.goal)
 
 
-def check_prompt(prompt: Prompt | None, episode: Episode, where: str) -> None:
-    """A prompt that this segmenter understands, inside the episode.
-
-    Raises:
-        PromptError: it is not.
-    """
-    if prompt is None:
-        return
-    if prompt.text:
-        raise PromptError(f"{where}: a text prompt needs segmentation=grounded_sam2; give a click, box or mask")
-    if not 0 <= prompt.frame < episode.length:
-        raise PromptError(f"{where}: prompt in frame {prompt.frame}, the episode has {episode.length}")
-
-
 def small(plate: Plate, size: tuple[int, int]) -> Plate:
     """A plate at working size; a pixel is known where most of what it covers is."""
     return Plate(shrink(plate.image[None], *size)[0], resize(plate.known, *size))
@@ -242,21 +229,6 @@ def resized(masks: MaskTrajectory, size: tuple[int, int]) -> MaskTrajectory:
     if tuple(masks.actor.shape[-2:]) == size:
         return masks
     return trajectory(resize(masks.actor, *size), resize(masks.object, *size), masks.confidence)
-
-
-def hint_of(prompt: Prompt, given_on: tuple[int, int], size: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """A prompt as a mask at working size; `given_on` is the size of the frames that it was given on."""
-    rows, columns = size[0] / given_on[0], size[1] / given_on[1]
-    if prompt.mask is not None:
-        return resize(prompt.mask, *size)
-    if prompt.click is not None:
-        return click_hint(prompt.click[0] * columns, prompt.click[1] * rows, *size)
-    left, top, right, bottom = prompt.box
-    hint = torch.zeros(size, dtype=torch.bool)
-    hint[round(top * rows) : max(round(bottom * rows), 1), round(left * columns) : max(round(right * columns), 1)] = (
-        True
-    )
-    return hint
 
 
 def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
@@ -290,18 +262,3 @@ def scene_without(first: FirstLook, target: Target) -> Plate:
     image[:, start] = first.ends.after.image[:, start]
     image[:, goal & ~start] = first.ends.before.image[:, goal & ~start]
     return Plate(image, first.scene.known)
-
-
-def decide(probabilities: Float16[Tensor, "t 2 h w"], least: int) -> MaskTrajectory:
-    """Masks from probabilities: the likeliest class of each pixel, without specks and pinholes."""
-    values = probabilities.float()
-    actor_p, object_p = values[:, 0], values[:, 1]
-    nothing_p = 1 - actor_p - object_p
-    actor = (actor_p > object_p) & (actor_p > nothing_p)
-    object_ = (object_p >= actor_p) & (object_p > nothing_p)
-    actor = torch.stack([fill_holes(remove_specks(mask, 3 * least), least) for mask in actor])
-    object_ = torch.stack([remove_specks(mask, max(3, least // 3)) for mask in object_]) & ~actor
-    sure = values.amax(1).clamp(min=0.5)
-    either = actor | object_
-    confidence = (sure * either).sum((1, 2)) / either.sum((1, 2)).clamp(min=1)
-    return trajectory(actor, object_, (2 * confidence - 1).clamp(0, 1))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32
 
-from m2iv_robot.errors import ConfigError, PromptError, SegmentationError
+from m2iv_robot.errors import ConfigError, SegmentationError
 from m2iv_robot.masks import resize, trajectory
 from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.change import (
@@ -24,7 +24,7 @@ from m2iv_robot.segmentation.change import (
     lookup,
     outline,
 )
-from m2iv_robot.segmentation.prompts import check_prompt
+from m2iv_robot.segmentation.prompts import check_drawn
 from m2iv_robot.segmentation.states import (
     States,
     distance,
@@ -99,10 +99,7 @@ class MotionSegmenter:
         where = f"{episode.dataset} episode {episode.index}, {episode.camera}"
         if episode.length < 8:
             raise SegmentationError(f"{where}: {episode.length} frames are too few to see what moves; 8 are needed")
-        if prompt is not None:
-            check_prompt(prompt, episode)
-            if prompt.text:
-                raise PromptError(f"{where}: a text prompt needs segmentation=grounded_sam2; give a click, box or mask")
+        check_drawn(prompt, episode)
         video = lab_video(episode.frames, self.config.width_limit_px)
         scale = video.shape[2] / episode.frames.shape[-1]
         states, move, colours = self._find(video, episode.fps, phases, (prompt, scale), where)

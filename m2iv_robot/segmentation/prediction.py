@@ -1,4 +1,4 @@
-"""Running the trained segmenter over an episode: sizes, batches, and what it is told of each frame."""
+"""Running the trained segmenter over an episode: sizes, batches, what it is told, and what that makes."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Float16, UInt8
 from torch import Tensor
 
+from m2iv_robot.masks import fill_holes, remove_specks, resize, trajectory
 from m2iv_robot.models.segmenter import STRIDE, Reference, Segmenter, SegmenterInput
-from m2iv_robot.types import Plate
+from m2iv_robot.segmentation import Prompt
+from m2iv_robot.types import MaskTrajectory, Plate
 
 CLICK_RADIUS_PX = 4  # of the blob that stands for a click, as in training
 BATCH = 8  # frames at a time
@@ -114,3 +116,33 @@ def predict(
             logits = network.decode(scene, fine, repeat(reference, len(batch)))
             out[first : first + BATCH] = logits.float().softmax(1)[:, 1:].half().cpu()
     return out
+
+
+def hint_of(prompt: Prompt, given_on: tuple[int, int], size: tuple[int, int]) -> Bool[Tensor, "h w"]:
+    """A prompt as a mask at working size; `given_on` is the size of the frames that it was given on."""
+    rows, columns = size[0] / given_on[0], size[1] / given_on[1]
+    if prompt.mask is not None:
+        return resize(prompt.mask, *size)
+    if prompt.click is not None:
+        return click_hint(prompt.click[0] * columns, prompt.click[1] * rows, *size)
+    left, top, right, bottom = prompt.box
+    hint = torch.zeros(size, dtype=torch.bool)
+    hint[round(top * rows) : max(round(bottom * rows), 1), round(left * columns) : max(round(right * columns), 1)] = (
+        True
+    )
+    return hint
+
+
+def decide(probabilities: Float16[Tensor, "t 2 h w"], least: int) -> MaskTrajectory:
+    """Masks from probabilities: the likeliest class of each pixel, without specks and pinholes."""
+    values = probabilities.float()
+    actor_p, object_p = values[:, 0], values[:, 1]
+    nothing_p = 1 - actor_p - object_p
+    actor = (actor_p > object_p) & (actor_p > nothing_p)
+    object_ = (object_p >= actor_p) & (object_p > nothing_p)
+    actor = torch.stack([fill_holes(remove_specks(mask, 3 * least), least) for mask in actor])
+    object_ = torch.stack([remove_specks(mask, max(3, least // 3)) for mask in object_]) & ~actor
+    sure = values.amax(1).clamp(min=0.5)
+    either = actor | object_
+    confidence = (sure * either).sum((1, 2)) / either.sum((1, 2)).clamp(min=1)
+    return trajectory(actor, object_, (2 * confidence - 1).clamp(0, 1))

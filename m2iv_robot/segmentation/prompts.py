@@ -109,6 +109,20 @@ def check_prompt(prompt: Prompt, episode: Episode) -> None:
             raise PromptError(f"{where}: the mask holds no object pixel; paint the object white")
 
 
+def check_drawn(prompt: Prompt | None, episode: Episode) -> None:
+    """Make sure that a prompt, if there is one, is drawn inside an episode: for segmenters that cannot read.
+
+    Raises:
+        PromptError: it is a text, or outside the episode.
+    """
+    if prompt is None:
+        return
+    if prompt.text:
+        where = f"{episode.dataset} episode {episode.index}, {episode.camera}"
+        raise PromptError(f"{where}: a text prompt needs segmentation=grounded_sam2; give a click, box or mask")
+    check_prompt(prompt, episode)
+
+
 def prompted_region(frame: UInt8[Tensor, "3 h w"], prompt: Prompt) -> Bool[Tensor, "h w"]:
     """The pixels of the thing that a click, box or mask means in its frame.
 
