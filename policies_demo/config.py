@@ -37,7 +37,7 @@ class DemoConfig:
     reduce: int = 2  # front pictures are averaged down by this factor
     policy: list[str] = field(default_factory=lambda: ["--policy.type=act"])  # arguments of lerobot-train
     device: str = "cpu"
-    steps: int = 6000
+    steps: int = 2500
     batch_size: int = 32
     loaders: int = 0  # processes that read the dataset beside the one that trains
     save_every: int = 1000  # steps; a run that was stopped goes on from there
