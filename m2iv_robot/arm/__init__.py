@@ -3,7 +3,7 @@
 from m2iv_robot.arm.film import ArmFilm, ArmFootage, ArmShot
 from m2iv_robot.arm.outline import Beads, OutlineFit, SeenArm, fit_outline
 from m2iv_robot.arm.shadow import Light, cast, study_light
-from m2iv_robot.arm.shape import align, placed, shape_of, splat
+from m2iv_robot.arm.shape import align, placed, splat
 
 __all__ = [
     "ArmFilm",
@@ -17,7 +17,6 @@ __all__ = [
     "cast",
     "fit_outline",
     "placed",
-    "shape_of",
     "splat",
     "study_light",
 ]

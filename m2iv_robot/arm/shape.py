@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from m2iv_robot.arm.outline import Beads, apart
+from m2iv_robot.arm.outline import apart
 from m2iv_robot.camera import Camera
 from m2iv_robot.kinematics import Surface
 
@@ -16,23 +16,6 @@ ROUNDS = 6
 FRAMES = 24
 FAR_PX = 8.0  # between outlines that still belong together, for an image 320 wide
 AROUND_OBJECT_PX = 4
-POINTS_PER_BEAD = 160
-
-
-def shape_of(beads: Beads) -> Surface:
-    """A surface from beads: what stands in for meshes where there are none."""
-    height = 1 - (2 * np.arange(POINTS_PER_BEAD) + 1) / POINTS_PER_BEAD
-    turn = np.pi * (3 - np.sqrt(5)) * np.arange(POINTS_PER_BEAD)
-    side = np.sqrt(1 - height**2)
-    ball = np.stack([side * np.cos(turn), side * np.sin(turn), height], axis=1)
-    points = beads.centres_m[:, None] + beads.radii_m[:, None, None] * ball
-    kept = np.ones(points.shape[:2], bool)
-    for centre, radius, link in zip(beads.centres_m, beads.radii_m, beads.link, strict=True):
-        same = beads.link == link
-        kept[same] &= np.linalg.norm(points[same] - centre, axis=-1) > radius - 1e-6
-    link = np.broadcast_to(beads.link[:, None], kept.shape)
-    spacing = float(np.sqrt(4 * np.pi / POINTS_PER_BEAD) * np.median(beads.radii_m))
-    return Surface(points[kept], np.broadcast_to(ball, points.shape)[kept], link[kept], spacing)
 
 
 def placed(surface: Surface, pose: Float[np.ndarray, "l 4 4"]) -> Float[np.ndarray, "n 3"]:

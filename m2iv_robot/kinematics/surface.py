@@ -12,16 +12,11 @@ import numpy as np
 import pinocchio
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import maximum_filter
-from scipy.spatial import cKDTree
 
 from m2iv_robot.errors import KinematicsError
 
 SPACING_M = 0.003
 VIEWS = 96  # directions from which a point may be seen
-LARGEST_M, SMALLEST_M = 0.03, 0.003  # of balls inside
-SHRINKS = 12
-MOST_CANDIDATES = 3000
-COVER_SPACINGS = 1.5  # a ball reaches points so near to its own surface
 SHELL_SPACINGS = 1.5  # a point so far behind the foremost one of its direction is hidden
 
 
@@ -150,57 +145,3 @@ def _directions(count: int) -> Float[np.ndarray, "{count} 3"]:
     turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)
     radius = np.sqrt(1 - height**2)
     return np.stack([radius * np.cos(turn), radius * np.sin(turn), height], axis=1)
-
-
-@dataclass(frozen=True)
-class Balls:
-    """A robot's body as balls that touch its surface from inside."""
-
-    centres_m: Float[np.ndarray, "k 3"]  # in the frames of the links
-    radii_m: Float[np.ndarray, " k"]
-    link: Int[np.ndarray, " k"]
-
-
-def fill_with_balls(surface: Surface, count: int) -> Balls:
-    """The `count` balls that reach most of the surface, those that reach most of it first.
-
-    Source: Ma, Bae & Choi 2012, "3D medial axis point approximation using nearest neighbors and the normal field".
-    """
-    parts = []
-    for link in np.unique(surface.link):
-        own = surface.link == link
-        parts.append((int(link), *_inscribed(surface.points_m[own], surface.normals[own])))
-    link = np.concatenate([np.full(len(radii), name) for name, _, radii in parts])
-    centres, radii = (np.concatenate([part[place] for part in parts]) for place in (1, 2))
-    generator = np.random.default_rng(0)
-    some = generator.permutation(len(surface.points_m))[:MOST_CANDIDATES]
-    points, owner = surface.points_m[some], surface.link[some]
-    gap = np.linalg.norm(points[:, None] - centres[None, some], axis=-1) - radii[None, some]
-    reached = (np.abs(gap) < COVER_SPACINGS * surface.spacing_m) & (owner[:, None] == link[None, some])
-    chosen = []
-    open_ = np.ones(len(some), bool)
-    for _ in range(min(count, len(some))):
-        gain = reached[open_].sum(0)
-        if not gain.any():
-            break
-        chosen.append(int(gain.argmax()))
-        open_ &= ~reached[:, chosen[-1]]
-    picked = some[np.array(chosen)]
-    return Balls(centres[picked], radii[picked], link[picked])
-
-
-def _inscribed(
-    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]
-) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
-    """The largest ball without other points inside that touches each point from within."""
-    tree = cKDTree(points)
-    radius = np.full(len(points), LARGEST_M)
-    for _ in range(SHRINKS):
-        centre = points - radius[:, None] * normals
-        distance, other = tree.query(centre)
-        towards = points - points[other]
-        along = (normals * towards).sum(1)
-        smaller = (towards**2).sum(1) / (2 * np.maximum(along, 1e-9))
-        shrink = (distance < 0.98 * radius) & (along > 1e-6)
-        radius = np.where(shrink, np.clip(smaller, SMALLEST_M, radius), radius)
-    return points - radius[:, None] * normals, radius
