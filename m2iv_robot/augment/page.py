@@ -97,7 +97,8 @@ def _films(task: AugmentTask, report: AugmentReport) -> tuple[tuple[Video, ...],
 
 def _detail(outcome: Outcome) -> str:
     own = f"{outcome.frames} frames, {outcome.kept_frames} of them the source's own"
-    return "; ".join(part for part in (own, f"arm bent by {outcome.bend_px:.0f} px at most", outcome.reason) if part)
+    bent = f"arm bent by {outcome.bend_px:.0f} px at most" if outcome.bend_px else ""
+    return "; ".join(part for part in (own, bent, outcome.reason) if part)
 
 
 def _table(report: AugmentReport) -> Table:

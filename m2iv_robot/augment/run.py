@@ -179,10 +179,12 @@ class Workshop:
             outcome = Outcome(key, plan.source_episode, self._length(numbered), "refused", str(error), 0.0, 0.0, 0)
             self.journal.note(outcome)
             return outcome
+        kept = made.report.accepted
         if writer is not None:
             writer.write(made.candidate, made.report)
+            kept = writer.holds(key)  # where the output had it before, what was found then counts
         self._film(numbered, made)
-        outcome = self._outcome(key, numbered, made)
+        outcome = replace(self._outcome(key, numbered, made), verdict="written" if kept else "rejected")
         self.journal.note(outcome)
         return outcome
 

@@ -15,6 +15,7 @@ from m2iv_robot.data.lerobot_io import (
     EpisodeRecord,
     EpisodeWriter,
     WriterConfig,
+    episode_key,
     format_like,
     open_dataset,
     read_episode,
@@ -104,6 +105,22 @@ def test_statistics_are_those_of_the_written_numbers(small_dataset, tmp_path):
     np.testing.assert_allclose(stats["observation.state"]["max"], states.max(0), rtol=1e-6)
     pixels = torch.cat([read_frames(result, index, FRONT) for index in range(3)]).double() / 255
     np.testing.assert_allclose(np.ravel(stats[FRONT]["mean"]), pixels.mean((0, 2, 3)), atol=0.02)
+
+
+def test_a_run_that_goes_on_keeps_what_was_found_before(small_dataset, tmp_path):
+    """What was rejected once stays out, and the writer says so."""
+    dataset = opened(small_dataset)
+    first, second = (candidate_from(dataset, 0, seed) for seed in (1, 2))
+    writer = EpisodeWriter(tmp_path / "new", format_like(dataset)).__enter__()
+    writer.write(first, FAILED)
+    writer.write(second, PASSED)
+    writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    with EpisodeWriter(tmp_path / "new", format_like(dataset)) as writer:
+        assert not writer.write(first, PASSED)
+        assert not writer.holds(episode_key(first.provenance))
+        writer.write(second, PASSED)
+        assert writer.holds(episode_key(second.provenance))
+    assert opened(tmp_path / "new").episode_count == 1
 
 
 def test_each_generated_episode_has_its_provenance_and_rejected_ones_are_only_counted(small_dataset, tmp_path):

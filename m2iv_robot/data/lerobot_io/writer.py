@@ -64,6 +64,7 @@ class EpisodeWriter:
         self._settings = _settings(output, self.config, self._source, settings or {})
         self._staging = Staging(self.root)
         self._keys: set[str] = set()
+        self._rejected: set[str] = set()  # of these keys
         self._count = 0
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="episode-writer")
         self._pending: deque[Future] = deque()
@@ -122,6 +123,10 @@ class EpisodeWriter:
         """Whether this episode (or the episode of this key) was given before, in this run or an earlier one."""
         return (item if isinstance(item, str) else episode_key(item)) in self._keys
 
+    def holds(self, key: str) -> bool:
+        """Whether the episode of this key is, or will be, in the dataset: given before, and not rejected then."""
+        return key in self._keys and key not in self._rejected
+
     def write(self, candidate: Candidate, report: QualityReport) -> bool:
         """Write an accepted candidate; a rejected one is only noted. False where the episode was given before.
 
@@ -137,6 +142,7 @@ class EpisodeWriter:
         if not report.accepted:
             self._staging.reject({"key": key, **line})
             self._keys.add(key)
+            self._rejected.add(key)
             return True
         episode = candidate.episode
         if int(episode.fps) != self.output.fps:
@@ -236,10 +242,11 @@ class EpisodeWriter:
             _compare(json.loads(path.read_text()), self._settings, self.root)
         path.write_text(json.dumps(self._settings, indent=1))
         published = {line["key"] for line in read_lines(self.root / EPISODES_FILE)}
-        published |= {line["key"] for line in read_lines(self.root / REJECTED_FILE)}
+        self._rejected = {line["key"] for line in read_lines(self.root / REJECTED_FILE)}
+        self._rejected |= {record["key"] for record in self._staging.rejected()}
         staged = [record["key"] for record in self._staging.episodes()]
         self._count = len(staged)
-        self._keys = {*published, *staged, *(record["key"] for record in self._staging.rejected())}
+        self._keys = {*published, *staged, *self._rejected}
 
     def _copies_files(self) -> bool:
         return self._source is not None and assemble.keeps_files(self.output, self._source, self.config)
