@@ -80,7 +80,13 @@ def check_height(track: Track, source_poses: Float[np.ndarray, "t 4 4"], robot: 
         )
 
 
-def check_hold(track: Track, source_poses: Float[np.ndarray, "t 4 4"], event: int, robot: RobotModel) -> None:
+def check_hold(
+    track: Track,
+    source_poses: Float[np.ndarray, "t 4 4"],
+    event: int,
+    robot: RobotModel,
+    wanted: Float[np.ndarray, " 3"],
+) -> None:
     """Refuse a grasp whose fingers close from another side of the object than the source's.
 
     Raises:
@@ -88,9 +94,8 @@ def check_hold(track: Track, source_poses: Float[np.ndarray, "t 4 4"], event: in
     """
     frame = int(np.searchsorted(track.time, event - 1e-6))
     reached = robot.kinematics.forward(torch.as_tensor(track.states[frame : frame + 1]))[0]
-    before = jaw_direction(source_poses[event], robot)
-    after = reached[:3, :3] @ source_poses[event, :3, :3].T @ before
-    angle = np.degrees(level_angle(before, after))
+    after = reached[:3, :3] @ source_poses[event, :3, :3].T @ jaw_direction(source_poses[event], robot)
+    angle = np.degrees(level_angle(wanted, after))
     if angle > robot.config.max_yaw_error_deg:
         raise PlanError(
             f"the arm cannot keep its hold: at source frame {event} the gripper would be turned by {angle:.0f} degrees "

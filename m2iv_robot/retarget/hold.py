@@ -8,8 +8,9 @@ from jaxtyping import Float
 
 from m2iv_robot.errors import PlanError
 from m2iv_robot.kinematics import InverseResult
+from m2iv_robot.retarget.manner import Manner
 from m2iv_robot.retarget.robot import RobotModel
-from m2iv_robot.retarget.warp import Warp, place_warp
+from m2iv_robot.retarget.warp import Warp, place_warp, rotations
 from m2iv_robot.retarget.windows import Schedule
 
 SAME_POSITION_M = 5e-4
@@ -18,8 +19,8 @@ NEAR_ROTATION_RAD = np.radians(20.0)  # on the way
 SPARE_M = 0.01  # the arm must reach this much further out at the event, so that it is not stretched straight
 AROUND_S = 0.3
 BEARABLE_YAW_RAD = np.radians(30.0)
-BEARABLE_SLOPE_RAD = np.radians(10.0)
-BEARABLE_LEAN_RAD = np.radians(30.0)
+BEARABLE_SLOPE_RAD = np.radians(15.0)
+BEARABLE_LEAN_RAD = np.radians(15.0)  # from the recordings' tilt at that distance
 LEAN_STEP_DEG = 6.0
 ROLL_SHARES = np.linspace(0.0, 1.2, 13)  # of what undoes the turn of an upright tool
 WAY_STEPS = 6
@@ -57,13 +58,14 @@ def choose_warp(
     event_pose: Float[np.ndarray, "4 4"],
     probes: Probes,
     robot: RobotModel,
+    manner: Manner,
 ) -> Warp:
-    """The warp that changes the hold least among those that the arm can follow at all probes.
+    """The warp whose hold is most like the recordings' among those that the arm can follow at all probes.
 
     Raises:
         PlanError: no hold within `retarget.max_lean_deg` is in reach.
     """
-    options = _options(object_m, shift_m, event_pose, robot)
+    options = _options(object_m, shift_m, event_pose, robot, manner)
     for warp in options:
         if _follows(warp, probes, robot):
             return warp
@@ -79,29 +81,41 @@ def _options(
     shift_m: tuple[float, float],
     event_pose: Float[np.ndarray, "4 4"],
     robot: RobotModel,
+    manner: Manner,
 ) -> list[Warp]:
-    """Warps in order of how much they change the hold; one alone for an arm that can keep it anywhere."""
+    """Warps in order of how far their hold is from the wanted; one alone for an arm that can keep it anywhere."""
     plain = place_warp(object_m, shift_m, event_pose, robot.axes)
     if robot.axes is None:
         return [plain]
     leans = np.arange(-robot.config.max_lean_deg, robot.config.max_lean_deg + 1e-6, LEAN_STEP_DEG)
+    wanted = _wanted_lean(plain, object_m, event_pose, manner)
+    upward = np.sign(event_pose[2, :3] @ np.asarray(robot.axes.roll_axis))
     options = []
     for lean in np.radians(leans):
         for share in ROLL_SHARES:
-            asked = (
-                float(lean),
-                -share * plain.turn_rad * np.sign(event_pose[2, :3] @ np.asarray(robot.axes.roll_axis)),
-            )
+            asked = (float(wanted + lean), float(-share * plain.turn_rad * upward))
             warp = place_warp(object_m, shift_m, event_pose, robot.axes, asked)
-            options.append((hold_change(warp, event_pose, lean, robot), len(options), warp))
+            options.append((hold_change(warp, event_pose, lean, robot, manner), len(options), warp))
     return [warp for _, _, warp in sorted(options, key=lambda entry: entry[:2])]
 
 
-def hold_change(warp: Warp, event_pose: Float[np.ndarray, "4 4"], lean_rad: float, robot: RobotModel) -> float:
-    """How much worse a warp's hold is: fingers turned against the object, one lower than the other, tool leaning."""
-    before = jaw_direction(event_pose, robot)
+def _wanted_lean(
+    warp: Warp, object_m: Float[np.ndarray, " 3"], event_pose: Float[np.ndarray, "4 4"], manner: Manner
+) -> float:
+    """How much further out (radians) the recordings tilt the tool where the warp brings it."""
+    moved = warp.points(object_m[None], np.ones(1))[0, :2]
+    further = np.linalg.norm(moved - warp.pivot_xy) - np.linalg.norm(object_m[:2] - warp.pivot_xy)
+    old = float(np.linalg.norm(event_pose[:2, 3] - warp.pivot_xy))
+    return manner.tilt_change(old, old + float(further))
+
+
+def hold_change(
+    warp: Warp, event_pose: Float[np.ndarray, "4 4"], lean_rad: float, robot: RobotModel, manner: Manner
+) -> float:
+    """How far a warp's hold is from the wanted: fingers turned, one lower than the other, tool leaning by `lean_rad`."""
+    before = wanted_jaw(jaw_direction(event_pose, robot), warp, manner)
     pose = warp.poses(event_pose[None], np.ones(1))[0]
-    after = pose[:3, :3] @ event_pose[:3, :3].T @ before
+    after = pose[:3, :3] @ event_pose[:3, :3].T @ jaw_direction(event_pose, robot)
     steeper = max(0.0, np.arcsin(min(1.0, abs(after[2]))) - np.arcsin(min(1.0, abs(before[2]))))
     parts = (level_angle(before, after) / BEARABLE_YAW_RAD, steeper / BEARABLE_SLOPE_RAD, lean_rad / BEARABLE_LEAN_RAD)
     return float(np.sum(np.square(parts)))
@@ -116,6 +130,13 @@ def jaw_direction(pose: Float[np.ndarray, "4 4"], robot: RobotModel) -> Float[np
     across = np.array([pointing[1], -pointing[0], 0.0])
     length = np.linalg.norm(across)
     return across / length if length > 1e-6 else np.array([1.0, 0.0, 0.0])
+
+
+def wanted_jaw(direction: Float[np.ndarray, " 3"], warp: Warp, manner: Manner) -> Float[np.ndarray, " 3"]:
+    """Which way the fingers should close after the warp: as before, or turned with the arm where recordings do that."""
+    if not manner.follows_arm:
+        return direction
+    return rotations(np.array([0.0, 0.0, warp.turn_rad]), np.ones(1))[0] @ direction
 
 
 def level_angle(before: Float[np.ndarray, " 3"], after: Float[np.ndarray, " 3"]) -> float:

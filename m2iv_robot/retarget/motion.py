@@ -8,7 +8,7 @@ from m2iv_robot.camera import CameraFit
 from m2iv_robot.data.lerobot_io import EpisodeLabels
 from m2iv_robot.errors import PlanError
 from m2iv_robot.retarget.checks import check_height, check_hold, check_limits, check_reach, check_speed
-from m2iv_robot.retarget.hold import choose_warp, probe_path
+from m2iv_robot.retarget.hold import choose_warp, jaw_direction, probe_path, wanted_jaw
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.timing import sample
 from m2iv_robot.retarget.tracks import Track, timed_tracks
@@ -41,15 +41,16 @@ def plan(
     state, action = episode.state.double().numpy(), episode.action.double().numpy()
     probes = probe_path(state, event, robot.fps, schedule)
     target = action if robot.convention.kind == "absolute" else state
+    manner = robot.manners[placement.kind]
     try:
-        warp = choose_warp(centre, placement.shift_m, poses[event], probes, robot)
+        warp = choose_warp(centre, placement.shift_m, poses[event], probes, robot, manner)
         trailing, led = timed_tracks(state, target, robot, schedule, warp)
         for track in (trailing, led):
             check_reach(track, robot)
             check_limits(track, robot)
         check_speed(led, robot)
         check_height(trailing, poses, robot)
-        check_hold(trailing, poses, event, robot)
+        check_hold(trailing, poses, event, robot, wanted_jaw(jaw_direction(poses[event], robot), warp, manner))
     except PlanError as error:
         x, y = centre[:2] + np.asarray(placement.shift_m)
         raise PlanError(f"{where}: {placement.kind} at ({x:.3f}, {y:.3f}) m: {error}") from error

@@ -27,7 +27,7 @@ def reachable_shifts(
     reachable = np.zeros(len(shifts_m), bool)
     for number, (x, y) in enumerate(shifts_m.tolist()):
         try:
-            choose_warp(centre, (x, y), pose, probes, robot)
+            choose_warp(centre, (x, y), pose, probes, robot, robot.manners[kind])
         except PlanError:
             continue
         reachable[number] = True

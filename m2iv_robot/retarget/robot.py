@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.retarget.conventions import ActionConvention, detect_convention
+from m2iv_robot.retarget.manner import Manner, recorded_manners
 from m2iv_robot.retarget.timing import MotionLimits, limits_from
 from m2iv_robot.retarget.warp import ArmAxes
 
@@ -48,6 +49,7 @@ class RobotModel:
     moving: Bool[np.ndarray, " s"]  # the columns that move the tool
     top_speed: Float[np.ndarray, " s"]  # the fastest in the recordings, units per second
     axes: ArmAxes | None  # None: the arm can hold any orientation
+    manners: dict[str, Manner]  # how recorded episodes grasp ("start") and let go ("goal")
     fps: float
     config: RetargetConfig
 
@@ -66,7 +68,8 @@ def describe_robot(
     top = np.concatenate([np.abs(np.diff(state, axis=0)) * fps for state in states]).max(axis=0)
     moving, axes = moving_columns(kinematics, middle), arm_axes(kinematics, middle)
     kinematics = unfolded(kinematics, middle, axes, moving)
-    return RobotModel(kinematics, convention, limits, moving, top, axes, fps, config)
+    manners = recorded_manners(states, fps, kinematics, axes)
+    return RobotModel(kinematics, convention, limits, moving, top, axes, manners, fps, config)
 
 
 def moving_columns(kinematics: Kinematics, state: Float[np.ndarray, " s"], step: float = 0.5) -> Bool[np.ndarray, " s"]:
