@@ -112,7 +112,7 @@ def _wanted_lean(
 def hold_change(
     warp: Warp, event_pose: Float[np.ndarray, "4 4"], lean_rad: float, robot: RobotModel, manner: Manner
 ) -> float:
-    """How far a warp's hold is from the wanted: fingers turned, one lower than the other, tool leaning by `lean_rad`."""
+    """How far a hold is from the wanted: fingers turned, one lower than the other, tool leaning by `lean_rad`."""
     before = wanted_jaw(jaw_direction(event_pose, robot), warp, manner)
     pose = warp.poses(event_pose[None], np.ones(1))[0]
     after = pose[:3, :3] @ event_pose[:3, :3].T @ jaw_direction(event_pose, robot)

@@ -7,6 +7,8 @@ there and finds it in all others. Where neither helps, the network compares the 
 import logging
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
@@ -18,6 +20,7 @@ from m2iv_robot.models.checkpoint import load_segmenter
 from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
 from m2iv_robot.segmentation.discovery import MIN_PAIR_SCORE, Ends, Look, Move, bare_ends, find_move, spans_of
+from m2iv_robot.segmentation.following import follow_object
 from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
 from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, same_colour_around, things_at
 from m2iv_robot.segmentation.prediction import Target, decide, hint_of, predict, shrink, working_size
@@ -107,7 +110,8 @@ class LearnedSegmenter:
         masks = self.tidy(frames, masks, first, target, least)
         certainty = 1.0 if prompt is not None else certainty_of(first.move)
         masks = MaskTrajectory(masks.actor, masks.object, masks.confidence * certainty)
-        return resized(masks, given_on)
+        scene = large(scene_without(first, target), given_on) if plate is None else plate
+        return follow_object(episode.frames, resized(masks, given_on), scene, phases)
 
     def tidy(
         self, frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, first: FirstLook, target: Target, least: int
@@ -222,6 +226,15 @@ class LearnedSegmenter:
 def small(plate: Plate, size: tuple[int, int]) -> Plate:
     """A plate at working size; a pixel is known where most of what it covers is."""
     return Plate(shrink(plate.image[None], *size)[0], resize(plate.known, *size))
+
+
+def large(plate: Plate, size: tuple[int, int]) -> Plate:
+    """A plate of working size at the size of the frames."""
+    if tuple(plate.known.shape) == size:
+        return plate
+    picture = np.ascontiguousarray(plate.image.permute(1, 2, 0).numpy())
+    image = torch.from_numpy(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)).permute(2, 0, 1)
+    return Plate(image, resize(plate.known, *size))
 
 
 def resized(masks: MaskTrajectory, size: tuple[int, int]) -> MaskTrajectory:

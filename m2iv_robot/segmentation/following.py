@@ -1,0 +1,175 @@
+"""The object followed by its colours, where they tell it from robot and scene.
+
+The network knows outlines better than things: a goal mark in the robot's shadow, or the tip of a finger, may look to it
+like the object. There is one object, of known colours, on one way; what is none of that is taken out of its masks, and
+what the network missed of it is put in.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
+
+from m2iv_robot.masks import resize, trajectory
+from m2iv_robot.segmentation.change import common_colours, histogram, lookup
+from m2iv_robot.segmentation.states import distance, is_shadow, lab_video
+from m2iv_robot.segmentation.tracking import (
+    FOREGROUND_COLOUR,
+    Appearance,
+    Candidate,
+    best_path,
+    candidates,
+    foreground,
+    object_part,
+    roughness_of,
+)
+from m2iv_robot.types import EpisodePhases, MaskTrajectory, Plate
+
+WIDTH_LIMIT_PX = 400  # wider video is followed at this width
+LEAST_PIXELS = 60  # whose colours are learned
+TELLING = 0.6  # how much likelier the object's pixels are than the robot's to be called the object
+AGREEING = 0.4  # median IoU with the network where the object rests, below which colours are not trusted
+ROBOT_COLOUR_SHARE = 0.85
+OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
+REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
+ASTRAY = 1.5  # of the object's size: a part further from its way is not the object
+
+
+@dataclass(frozen=True)
+class _Film:
+    """An episode at working size."""
+
+    video: Float32[np.ndarray, "t h w 3"]  # Lab
+    scene: Float32[np.ndarray, "h w 3"]
+    known: Bool[np.ndarray, "h w"]
+    actor: Bool[np.ndarray, "t h w"]
+    object: Bool[np.ndarray, "t h w"]
+
+    def solid(self, t: int) -> Bool[np.ndarray, "h w"]:
+        """Where frame `t` is neither the bare scene nor the scene in shadow; True where the scene is not known."""
+        frame = self.video[t]
+        return ~self.known | ((distance(frame, self.scene) > FOREGROUND_COLOUR) & ~is_shadow(frame, self.scene))
+
+
+def follow_object(
+    frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate, phases: tuple[EpisodePhases, ...]
+) -> MaskTrajectory:
+    """Masks whose object is one thing on one way; the same masks where its colours do not tell it from the robot.
+
+    `scene` is the picture without robot and object; without `phases` the object is taken to rest in the first and last
+    quarter of the frames.
+    """
+    film = _film(frames, masks, scene)
+    rests = _rests(len(frames), phases)
+    looks = _looks(film, rests)
+    if looks is None:
+        return masks
+    path, parts, moving = _follow(film, rests, looks)
+    if not path:
+        return masks
+    agreement = [_iou(parts[t], film.object[t]) for span in rests for t in span if film.object[t].any()]
+    if np.median(agreement) < AGREEING:
+        return masks
+    object_ = np.stack([_one_thing(film, t, path, parts[t], moving[t], looks) for t in range(len(frames))])
+    robot = common_colours(looks.actor, ROBOT_COLOUR_SHARE)
+    given_up = film.object & ~object_ & moving & lookup(robot, film.video)
+    height, width = masks.object.shape[-2:]
+    found, back = (resize(torch.from_numpy(mask), height, width) for mask in (object_, given_up))
+    return trajectory((masks.actor | back) & ~found, found, masks.confidence)
+
+
+def _film(frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate) -> _Film:
+    video = lab_video(torch.cat([frames, scene.image[None]]), WIDTH_LIMIT_PX)
+    size = video.shape[1:3]
+    actor, object_ = (resize(mask, *size).numpy() for mask in (masks.actor, masks.object))
+    return _Film(video[:-1], video[-1], resize(scene.known, *size).numpy(), actor, object_)
+
+
+def _rests(length: int, phases: tuple[EpisodePhases, ...]) -> tuple[range, range]:
+    """Frames in which the object lies where it starts, and where it ends."""
+    grasp, release = (phases[0].grasp, phases[-1].release) if phases else (length // 4, length - length // 4)
+    return range(max(1, grasp)), range(min(release, length - 1), length)
+
+
+def _looks(film: _Film, rests: tuple[range, range]) -> Appearance | None:
+    """The colours of object and robot; None where they are too few, or too much alike."""
+    own, others = [], []
+    for span in rests:
+        usual = film.object[span.start : span.stop].mean(0) > 0.5
+        for t in span[:: max(1, len(span) // 8)]:
+            own.append(film.video[t][_core(film.object[t] & usual & film.solid(t))])
+            others.append(film.video[t][_core(film.actor[t])])
+    object_, robot = np.concatenate(own), np.concatenate(others)
+    if min(len(object_), len(robot)) < LEAST_PIXELS:
+        return None
+    looks = Appearance(histogram(object_), histogram(robot))
+    telling = looks.object_share(object_).mean() - looks.object_share(robot).mean()
+    return looks if telling >= TELLING else None
+
+
+def _core(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """A mask without its edge, whose pixels are mixed."""
+    return cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+
+
+def _follow(
+    film: _Film, rests: tuple[range, range], looks: Appearance
+) -> tuple[list[Candidate | None], Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"]]:
+    """The object's way, its part of every frame, and all that is in front of the scene; no way where it has no ends."""
+    roughness, robot = roughness_of(film.scene), common_colours(looks.actor, ROBOT_COLOUR_SHARE)
+    seen = film.actor | film.object
+    moving = np.stack([foreground(frame, film.scene, roughness, robot) for frame in film.video])
+    moving = np.where(film.known, moving, seen)
+    nothing = np.zeros_like(moving)
+    ends = [[t for t in span if (film.object[t] & moving[t]).any()] for span in rests]
+    if not all(ends):
+        return [], nothing, moving
+    area = float(np.median([(film.object[t] & moving[t]).sum() for span in ends for t in span]))
+    size = float(np.sqrt(area))
+    start, goal = (_middle(film.object[t] & moving[t]) for t in (ends[0][0], ends[1][-1]))
+    options = [candidates(frame, mask, looks, area) for frame, mask in zip(film.video, moving, strict=True)]
+    path = best_path(options, start, goal, size)
+    for t, choice in enumerate(path):
+        if choice is not None:
+            nothing[t] = object_part(film.video[t], moving[t], choice, looks, size)
+    return path, nothing, moving
+
+
+def _middle(mask: Bool[np.ndarray, "h w"]) -> np.ndarray:
+    """Median pixel (x, y): stray pixels do not move it."""
+    rows, columns = np.nonzero(mask)
+    return np.array([np.median(columns), np.median(rows)])
+
+
+def _one_thing(
+    film: _Film,
+    t: int,
+    path: list[Candidate | None],
+    part: Bool[np.ndarray, "h w"],
+    moving: Bool[np.ndarray, "h w"],
+    looks: Appearance,
+) -> Bool[np.ndarray, "h w"]:
+    """The followed part with what the network adds next to it; where none is seen, what the network has on its way."""
+    known = [at for at, choice in enumerate(path) if choice is not None]
+    if not known:
+        return film.object[t]
+    size = float(np.sqrt(np.median([path[at].mask.sum() for at in known])))
+    if path[t] is None:
+        way = [np.interp(t, known, [path[at].centre_px[axis] for at in known]) for axis in (0, 1)]
+        near = _disc(moving.shape, way, ASTRAY * size)
+        return film.object[t] & moving & near
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(REACH * size)) + 1,) * 2)
+    near = cv2.dilate(part.astype(np.uint8), kernel) > 0
+    return part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
+
+
+def _disc(shape: tuple[int, int], centre: list[float], radius: float) -> Bool[np.ndarray, "h w"]:
+    rows, columns = np.indices(shape)
+    return (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= radius**2
+
+
+def _iou(first: Bool[np.ndarray, "h w"], second: Bool[np.ndarray, "h w"]) -> float:
+    return float((first & second).sum() / max((first | second).sum(), 1))
