@@ -163,7 +163,21 @@ def _one_thing(
         return film.object[t] & moving & near
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(REACH * size)) + 1,) * 2)
     near = cv2.dilate(part.astype(np.uint8), kernel) > 0
-    return part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
+    whole = part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
+    return _edged(film, t, whole, moving)
+
+
+def _edged(
+    film: _Film, t: int, mask: Bool[np.ndarray, "h w"], moving: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """A mask whose edge has the pixels that show more of the object than of the scene, and no others."""
+    core = _core(mask)
+    if not core.any():
+        return mask
+    apart = distance(film.video[t], film.scene)
+    more = apart > 0.5 * np.median(apart[core])
+    around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return (mask & (core | ~film.known | more)) | (around & film.known & more & moving & ~film.actor[t])
 
 
 def _disc(shape: tuple[int, int], centre: list[float], radius: float) -> Bool[np.ndarray, "h w"]:

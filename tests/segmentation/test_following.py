@@ -1,0 +1,72 @@
+import dataclasses
+
+import pytest
+import torch
+from drawn_scene import HELD, LENGTH, draw, table
+
+from m2iv_robot.masks import iou
+from m2iv_robot.segmentation.following import follow_object
+from m2iv_robot.types import MaskTrajectory, Plate
+
+
+@pytest.fixture(scope="module")
+def scene():
+    image = torch.from_numpy(table().clip(0, 255)).byte().permute(2, 0, 1)
+    return Plate(image, torch.ones(image.shape[1:], dtype=torch.bool))
+
+
+def spoiled(truth):
+    """Half of the object missed while it is held, and called a part of the robot or of the table beside it."""
+    actor, object_ = truth.actor.clone(), truth.object.clone()
+    for t in range(HELD.grasp, HELD.release):
+        columns = object_[t].any(0).nonzero()
+        left = torch.zeros_like(object_[t])
+        left[:, : int(columns.float().mean())] = True
+        actor[t] |= object_[t] & left
+        object_[t] &= ~left
+        object_[t, 80:90, 20:40] = True
+    return MaskTrajectory(actor, object_, truth.confidence)
+
+
+def test_what_was_missed_is_put_in_and_what_is_elsewhere_is_taken_out(scene):
+    episode, truth = draw()
+    given = spoiled(truth)
+    found = follow_object(episode.frames, given, scene, (HELD,))
+    held = slice(HELD.grasp, HELD.release)
+    before, after = (iou(masks.object[held], truth.object[held]).mean() for masks in (given, found))
+    assert before < 0.35
+    assert after > 0.8
+    assert not found.object[held, 80:90, 20:40].any()
+    assert not (found.actor & found.object).any()
+    assert iou(found.object[: HELD.grasp], truth.object[: HELD.grasp]).mean() > 0.8
+
+
+def test_without_phases_the_object_is_followed_from_the_first_quarter_to_the_last(scene):
+    episode, truth = draw()
+    found = follow_object(episode.frames, spoiled(truth), scene, ())
+    assert iou(found.object, truth.object).mean() > 0.75
+
+
+def test_an_object_in_the_robots_colours_is_left_to_the_network(scene):
+    episode, truth = draw()
+    frames = episode.frames.clone()
+    either = truth.actor | truth.object
+    frames.permute(0, 2, 3, 1)[either] = torch.tensor([55, 55, 60], dtype=torch.uint8)
+    given = spoiled(truth)
+    assert follow_object(frames, given, scene, (HELD,)) is given
+
+
+@pytest.mark.parametrize("missing", ["object", "actor"])
+def test_empty_masks_stay_as_they_are(scene, missing):
+    episode, truth = draw()
+    given = dataclasses.replace(truth, **{missing: torch.zeros_like(truth.object)})
+    assert follow_object(episode.frames, given, scene, (HELD,)) is given
+
+
+def test_colours_that_contradict_the_network_are_not_trusted(scene):
+    """The network follows the red block, whose colours no part of the moving picture has."""
+    episode, truth = draw()
+    block = torch.zeros_like(truth.object)
+    block[:, 78:88, 60:70] = True
+    given = MaskTrajectory(truth.actor, block, torch.ones(LENGTH))
+    assert follow_object(episode.frames, given, scene, (HELD,)) is given
