@@ -12,6 +12,7 @@ from m2iv_robot.config import preset
 from m2iv_robot.errors import PlanError
 from m2iv_robot.kinematics import RobotConfig, build_kinematics
 from m2iv_robot.retarget import RetargetConfig, describe_robot, plan, reachable_shifts
+from m2iv_robot.retarget.manner import Manner
 from m2iv_robot.retarget.warp import minimum_jerk
 from m2iv_robot.types import Episode, EpisodePhases, Placement
 
@@ -120,6 +121,16 @@ def test_a_new_start_moves_the_grasp_by_the_shift_and_keeps_all_after_the_join(a
     assert kept[-1]
     assert int(frames.min()) <= PHASE.release
     assert motion.state.shape[0] - motion.release_frame == 90 - PHASE.release
+
+
+def test_where_recorded_fingers_follow_the_arm_the_plans_do_too(arm, arm_robot):
+    """The wrist need not turn then, and the tool keeps the tilt that recordings have at that distance."""
+    manners = dict.fromkeys(("start", "goal"), Manner((0.15, 0.35), 0.0, follows_arm=True))
+    following = plan(arm, moved("start", (0.0, 0.12)), dataclasses.replace(arm_robot, manners=manners), (PHASE,))
+    keeping = plan(arm, moved("start", (0.0, 0.12)), arm_robot, (PHASE,))
+    own = float(arm.state[PHASE.grasp, 4])
+    assert abs(float(following.state[following.grasp_frame, 4]) - own) < 3.0
+    assert abs(float(keeping.state[keeping.grasp_frame, 4]) - own) > 6.0
 
 
 def test_the_gripper_keeps_its_squeeze_frame_by_frame_around_the_grasp(arm, moved_start):
