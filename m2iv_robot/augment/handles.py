@@ -11,7 +11,7 @@ from m2iv_robot.arm import ArmFilm, Light
 from m2iv_robot.augment.matching import arm_distance, steady_match
 from m2iv_robot.camera import Camera, CameraFit
 from m2iv_robot.generation import SourceScene
-from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frame
+from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frames
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.plan import Plan
@@ -74,7 +74,7 @@ def picture_motion(
         shift_px=placement.shift_px,
         scale=placement.scale,
         rest=rest,
-        rest_frame=clean_rest_frame(source.masks, rest, *rest_span(source, placement.kind, pick)),
+        rest_frames=clean_rest_frames(source.masks, rest, *rest_span(source, placement.kind, pick)),
         settle_frames=max(2, round(SETTLE_PICTURE_S * source.labels.fps)),
         arm=arm,
     )

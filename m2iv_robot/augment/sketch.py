@@ -6,7 +6,7 @@ from torch import Tensor
 
 from m2iv_robot.errors import PlanError
 from m2iv_robot.exemplar import landmarks
-from m2iv_robot.generation.layers import PictureMotion, clean_rest_frame
+from m2iv_robot.generation.layers import PictureMotion, clean_rest_frames
 from m2iv_robot.masks import centroid
 from m2iv_robot.plan import Plan
 from m2iv_robot.plan.scenes import SourceEpisode
@@ -46,7 +46,7 @@ def sketch_motion(plan: Plan, source: SourceEpisode) -> PictureMotion:
         shift_px=placement.shift_px,
         scale=placement.scale,
         rest=rest,
-        rest_frame=clean_rest_frame(masks, rest, *span),
+        rest_frames=clean_rest_frames(masks, rest, *span),
         settle_frames=2,
     )
 

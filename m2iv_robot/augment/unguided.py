@@ -9,7 +9,7 @@ from m2iv_robot.augment.records import AugmentTask
 from m2iv_robot.augment.sketch import sketch_motion
 from m2iv_robot.exemplar import build_exemplar, cut_and_paste
 from m2iv_robot.generation import SourceScene, WantedMasks, WantedVideo, generate_frames, generate_masks
-from m2iv_robot.generation.layers import PictureMotion, clean_rest_frame, move_recording
+from m2iv_robot.generation.layers import PictureMotion, clean_rest_frames, move_recording
 from m2iv_robot.plan import Plan
 from m2iv_robot.plan.scenes import STILL_SHARE, SourceEpisode
 from m2iv_robot.types import MaskTrajectory
@@ -84,7 +84,7 @@ def first_frame(plan: Plan, source: SourceEpisode, scene: SourceScene) -> UInt8[
         shift_px=plan.placement.shift_px,
         scale=plan.placement.scale,
         rest=source.start,
-        rest_frame=clean_rest_frame(source.masks, source.start, 0, still),
+        rest_frames=clean_rest_frames(source.masks, source.start, 0, still),
         settle_frames=1,
     )
     return move_recording(scene, motion).frames[0]

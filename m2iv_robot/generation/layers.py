@@ -13,15 +13,16 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from m2iv_robot.arm import ArmFilm, Light, cast, placed
-from m2iv_robot.background import exposure_gains
+from m2iv_robot.background import exposure_gains, spread
 from m2iv_robot.exemplar import Exemplar
 from m2iv_robot.generation.deformation import bend_field, pull, scale_field
-from m2iv_robot.generation.light import EDGE_PX, REACH_SHARE, changed_around, shadow, soft
+from m2iv_robot.generation.light import EDGE_PX, HOLE_PX, REACH_SHARE, changed_around, grown, shadow, soft, unshaded
 from m2iv_robot.generation.records import SourceScene
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.types import MaskTrajectory
 
 OBJECT_REACH = 1.5  # of its size: how far an object's own shadow goes
+REST_VIEWS = 16  # frames of a resting object that are looked at
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class PictureMotion:
     shift_px: tuple[float, float]
     scale: float
     rest: Bool[Tensor, "h w"]  # outline of the object at that rest in the source
-    rest_frame: int  # source frame that shows it best
+    rest_frames: tuple[int, ...]  # source frames that show it there, the clearest first
     settle_frames: int  # over which the resting place passes into the held one
     arm: "PlannedArm | None" = None  # where its joints are known: the arm is not bent, but shown in the wanted posture
 
@@ -73,8 +74,8 @@ class MovedVideo:
     unseen: Bool[Tensor, "t h w"]  # pixels of the actor that no real frame shows; none where it is bent
 
 
-def clean_rest_frame(masks: MaskTrajectory, rest: Bool[Tensor, "h w"], first: int, last: int) -> int:
-    """The frame in [first, last) in which the object at rest is seen whole and the actor is far away."""
+def clean_rest_frames(masks: MaskTrajectory, rest: Bool[Tensor, "h w"], first: int, last: int) -> tuple[int, ...]:
+    """Frames in [first, last) in which the object rests: the one that shows it whole and far from the actor first."""
     span = slice(first, max(last, first + 1))
     same = (masks.object[span] & rest).flatten(1).sum(1).float() / max(int(rest.sum()), 1)
     spare = (masks.object[span] & ~rest).flatten(1).sum(1).float() / max(int(rest.sum()), 1)
@@ -83,7 +84,10 @@ def clean_rest_frame(masks: MaskTrajectory, rest: Bool[Tensor, "h w"], first: in
         [float(outside[actor.numpy()].min()) if bool(actor.any()) else outside.max() for actor in masks.actor[span]]
     )
     score = same - spare + 0.5 * (away / (0.1 * rest.shape[1])).clamp(max=1)
-    return first + int(score.argmax())
+    best = int(score.argmax())
+    there = torch.where(same > 0.5)[0].tolist()
+    views = [there[place] for place in spread(len(there), REST_VIEWS)] if there else []
+    return (first + best, *(first + frame for frame in views if frame != best))
 
 
 def move_recording(scene: SourceScene, motion: PictureMotion) -> MovedVideo:
@@ -152,11 +156,14 @@ class _Studio:
         return self.scene.frames[frame].permute(1, 2, 0).numpy().astype(np.float32)
 
     def _cut_out(self) -> _Layer:
-        """The object at its rest, alone, with the shadow beside it."""
-        at = self.motion.rest_frame
-        visible = largest_component(self.motion.rest & ~self.scene.masks.actor[at]).numpy()
-        picture, reach_px = self.picture(at), OBJECT_REACH * float(np.sqrt(visible.sum()))
-        light = shadow(picture, self.plate_at(at), (visible, self.scene.masks.actor[at].numpy()), reach_px)
+        """The object at its rest, alone, with the shadow beside it, at the plate's exposure."""
+        frames = list(self.motion.rest_frames)
+        actor = self.scene.masks.actor[frames].numpy()
+        pictures = np.stack([self.picture(frame) / self.gains[frame] for frame in frames]).astype(np.float32)
+        picture = unshaded(pictures, np.stack([grown(mask, HOLE_PX) for mask in actor]))
+        visible = largest_component(self.motion.rest & ~self.scene.masks.actor[frames].all(0)).numpy()
+        reach_px = OBJECT_REACH * float(np.sqrt(visible.sum()))
+        light = shadow(picture, self.plate, (visible, actor.all(0)), reach_px)
         return _Layer(picture, soft(visible), light)
 
     def shoot(self, frame: int) -> _Shot:
@@ -213,7 +220,7 @@ class _Studio:
         motion, (grasp, release) = self.motion, self.motion.held
         at = int(motion.source_frame[frame])
         if frame < grasp if motion.moved == "start" else frame >= release:
-            return self.resting
+            return replace(self.resting, colours=self.resting.colours * self.gains[at].astype(np.float32))
         if motion.arm is not None and grasp <= frame < release:
             return self._carried_layer(frame)
         thing = self.scene.masks.object[at].numpy()
@@ -234,7 +241,8 @@ class _Studio:
         here, there = motion.arm.film.footage.camera.px_per_m(motion.arm.object_m[[event, frame]])
         scale = motion.scale * float(there / here)
         layer = self.cutout.through(scale_field(self.centre, (float(x), float(y)), scale, self.height, self.width))
-        return replace(layer, light=np.ones_like(layer.light))
+        gain = self.gains[int(motion.source_frame[frame])].astype(np.float32)
+        return replace(layer, colours=layer.colours * gain, light=np.ones_like(layer.light))
 
     def _offset(self, frame: int) -> Float[np.ndarray, " 2"]:
         """How far the held object is from where it rests, at grasp or release; passes away from there (output px)."""

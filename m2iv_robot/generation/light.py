@@ -19,6 +19,7 @@ LIT_FRAMES = 64  # that are looked at for a plate without shadows
 LIT_SHARE = 0.8  # of a pixel's views may be darker than its lit colour
 LIT_LEVELS = 10  # of 255: by so much a lit pixel is brighter
 LEAST_VIEWS = 8
+UNSHADED_SHARE = 0.7  # of the views of a resting object may lie in a passing shadow
 LEAST_SHADOW = 0.04  # darkening that counts
 DARKEST_SHADOW = 0.35
 
@@ -41,6 +42,19 @@ def lit_plate(scene: SourceScene) -> Plate:
     lit = torch.gather(frames, 0, place.gather(0, bright)[:, None].expand(1, *frames.shape[1:]))[0]
     use = brighter & (views >= LEAST_VIEWS) & scene.plate.known
     return Plate(torch.where(use, lit, scene.plate.image), scene.plate.known)
+
+
+def unshaded(pictures: Float[np.ndarray, "n h w 3"], hidden: Bool[np.ndarray, "n h w"]) -> Float[np.ndarray, "h w 3"]:
+    """What a scene looks like when nothing throws a shadow on it: of each pixel's views one of the brightest.
+
+    Pictures of the same things at one exposure, the clearest first; where all are `hidden`, it is the first one's.
+    """
+    grey = np.where(hidden, -1.0, pictures.mean(-1))
+    views = (~hidden).sum(0)
+    place = len(pictures) - views + np.round(UNSHADED_SHARE * np.maximum(views - 1, 0)).astype(int)
+    chosen = np.take_along_axis(np.argsort(grey, axis=0), np.minimum(place, len(pictures) - 1)[None], 0)
+    seen = np.take_along_axis(pictures, chosen[..., None], 0)[0]
+    return np.where((views > 0)[..., None], seen, pictures[0])
 
 
 def soft(mask: Bool[np.ndarray, "h w"], sigma_px: float = EDGE_PX) -> Float[np.ndarray, "h w"]:

@@ -35,6 +35,7 @@ AGREEING = 0.4  # median IoU with the network where the object rests, below whic
 ROBOT_COLOUR_SHARE = 0.85
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
+SAME_SIZE = 1.5  # times the object's area; a larger thing is not the object alone
 ASTRAY = 1.5  # of the object's size: a part further from its way is not the object
 
 
@@ -73,7 +74,10 @@ def follow_object(
     agreement = [_iou(parts[t], film.object[t]) for span in rests for t in span if film.object[t].any()]
     if np.median(agreement) < AGREEING:
         return masks
-    object_ = np.stack([_one_thing(film, t, path, parts[t], moving[t], looks) for t in range(len(frames))])
+    resting = set(rests[0]) | set(rests[1])
+    object_ = np.stack(
+        [_one_thing(film, t, path, parts[t], moving[t], looks, t in resting) for t in range(len(frames))]
+    )
     robot = common_colours(looks.actor, ROBOT_COLOUR_SHARE)
     given_up = film.object & ~object_ & moving & lookup(robot, film.video)
     height, width = masks.object.shape[-2:]
@@ -151,6 +155,7 @@ def _one_thing(
     part: Bool[np.ndarray, "h w"],
     moving: Bool[np.ndarray, "h w"],
     looks: Appearance,
+    at_rest: bool,
 ) -> Bool[np.ndarray, "h w"]:
     """The followed part with what the network adds next to it; where none is seen, what the network has on its way."""
     known = [at for at, choice in enumerate(path) if choice is not None]
@@ -161,10 +166,26 @@ def _one_thing(
         way = [np.interp(t, known, [path[at].centre_px[axis] for at in known]) for axis in (0, 1)]
         near = _disc(moving.shape, way, ASTRAY * size)
         return film.object[t] & moving & near
+    if _contradicted(film.object[t] & moving, part, size, at_rest):
+        return film.object[t]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(REACH * size)) + 1,) * 2)
     near = cv2.dilate(part.astype(np.uint8), kernel) > 0
     whole = part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
     return _edged(film, t, whole, moving)
+
+
+def _contradicted(seen: Bool[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"], size: float, at_rest: bool) -> bool:
+    """Whether the network saw a thing that the followed part is not, or only a scrap of.
+
+    It is as good as the network is: sure of things at rest, and of one of the object's own size.
+    """
+    if at_rest and seen.any() and not (seen & part).any():
+        return True
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8), connectivity=8)
+    touched = np.unique(labels[part & seen])
+    areas = stats[touched, cv2.CC_STAT_AREA]
+    whole = touched[areas > 2 * np.bincount(labels[part & seen], minlength=len(stats))[touched]]
+    return bool((stats[whole, cv2.CC_STAT_AREA] < SAME_SIZE * size**2).any())
 
 
 def _edged(

@@ -9,7 +9,7 @@ from m2iv_robot.arm import ArmFilm, ArmFootage, ArmShot, Light
 from m2iv_robot.background import build_plate
 from m2iv_robot.camera import Camera
 from m2iv_robot.generation import SourceScene
-from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frame, move_recording
+from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frames, move_recording
 from m2iv_robot.kinematics import Surface
 from m2iv_robot.masks import centroid
 
@@ -62,7 +62,7 @@ def moved(scene):
         shift_px=SHIFT,
         scale=1.0,
         rest=rest,
-        rest_frame=clean_rest_frame(scene.masks, rest, 0, drawn_scene.HELD.grasp),
+        rest_frames=clean_rest_frames(scene.masks, rest, 0, drawn_scene.HELD.grasp),
         settle_frames=1,
     )
     return move_recording(scene, motion)
@@ -121,7 +121,7 @@ def test_an_object_between_the_fingers_is_before_one_and_behind_the_other(scene)
         shift_px=(0.0, 0.0),
         scale=1.0,
         rest=rest,
-        rest_frame=0,
+        rest_frames=(0,),
         settle_frames=1,
         arm=PlannedArm(OneShot(camera, shot), np.eye(4)[None, None], np.zeros(1), Light(np.zeros(2), 0.0, 0.0), middle),
     )
