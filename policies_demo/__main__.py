@@ -19,6 +19,7 @@ from m2iv_robot.errors import ConfigError, M2IVError
 from policies_demo.assemble import assemble
 from policies_demo.commands import note_of
 from policies_demo.config import HALVES, DemoConfig
+from policies_demo.labels import check_labels
 from policies_demo.learning import evaluate, train
 from policies_demo.results import row_record, write_results
 from policies_demo.rows import ROWS, Row, row_of
@@ -34,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given = _parser().parse_args(arguments)
         config = configuration(given.size, given.settings)
+        if given.row == "labels":
+            path = check_labels(config)
+            logger.info("%s", json.dumps(json.loads(path.read_text())["summary"], indent=1))
+            logger.info("labels: %s", path)
+            return 0
         for letter in ROWS if given.row == "all" else [] if given.row == "report" else [given.row]:
             run_row(config, row_of(letter))
         path = write_results(config)
@@ -119,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m policies_demo", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "rows:\n" + "\n".join(f"  {row.letter}  {row.title}" for row in ROWS.values())
-    parser.add_argument("row", help="a letter, `all`, or `report` to put together what was run")
+    parser.add_argument(
+        "row", help="a letter, `all`, `report` to put together what was run, or `labels`: are row c's right?"
+    )
     parser.add_argument("--size", default="cpu", help="cpu: an hour a row on two cores; gpu: three seeds of full ACT")
     parser.add_argument("settings", nargs="*", help="key=value, see configs/policies_demo/cpu.yaml")
     return parser
