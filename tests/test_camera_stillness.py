@@ -42,6 +42,25 @@ def test_a_fixed_camera_passes_while_an_arm_covers_a_third_of_it():
     assert still.moved_px < 0.1
 
 
+def test_a_plain_table_on_which_only_the_arm_has_details_is_seen_by_a_fixed_camera():
+    """Nearly all corners move; the edge of the table and the robot's base do not."""
+    plain = np.full((192, 320, 3), 120, np.uint8)
+    plain[:60] = 70
+    plain[120:, 250:] = (20, 30, 60)
+    arm = scene(seed=3)[:100, :60]
+    frames = []
+    for step in range(20):
+        frame = plain.copy()
+        frame[70:170, 10 + 9 * step : 70 + 9 * step] = arm
+        frames.append(frame)
+    still = check_fixed(episode(frames))
+    assert still.share < 0.16
+    moving = [np.roll(frame, 4 * step, axis=1) for step, frame in enumerate(frames)]
+    moving = [np.roll(frame, 3 * step, axis=0) for step, frame in enumerate(moving)]
+    with pytest.raises(CameraError, match="moves"):
+        check_fixed(episode(moving))
+
+
 def test_a_stand_that_shakes_by_a_pixel_passes():
     shake = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     frames = [view(scene(), 30 + x, 30 + y) for x, y in shake]

@@ -14,7 +14,7 @@ from m2iv_robot.augment.learned import Reader, own_reader
 from m2iv_robot.augment.preview import tell_preview
 from m2iv_robot.augment.records import AugmentReport, AugmentTask, Made, NumberedPlan, Outcome
 from m2iv_robot.data.lerobot_io import EpisodeWriter, episode_key, format_like
-from m2iv_robot.errors import PlanError
+from m2iv_robot.errors import M2IVError, PlanError
 from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.plan import PlanConfig, PlanReport, PlanTask, plan_dataset
 from m2iv_robot.plan.dataset import kinematics_of
@@ -43,13 +43,20 @@ def run_augmentation(task: AugmentTask, progress: Progress | None = None) -> Aug
     plans = plan_task(task, round(wanted * (1 + task.config.spare)))
     planned = plan_dataset(plans, progress)
     reader = own_reader(task, planned)
+    planned = replace(planned, failures=joined(annotated.failures, planned.failures))
     check_labels(task, planned, reader)
     kinematics = kinematics_of(plans)
     library = Library(task, plans, kinematics, robots_of(plans, kinematics, planned))
     shop = Workshop(task, planned, library, wanted, reader)
     outcomes = shop.run(progress)
-    failures = tuple(sorted({**dict(annotated.failures), **dict(planned.failures)}.items()))
-    return AugmentReport(outcomes, failures, planned.notes, wanted, task.root)
+    return AugmentReport(outcomes, planned.failures, planned.notes, wanted, task.root)
+
+
+def joined(
+    annotating: tuple[tuple[int, M2IVError], ...], planning: tuple[tuple[int, M2IVError], ...]
+) -> tuple[tuple[int, M2IVError], ...]:
+    """Why episodes were left out, by index: the first thing that went wrong with each."""
+    return tuple(sorted({**dict(planning), **dict(annotating)}.items()))
 
 
 def plan_task(task: AugmentTask, count: int) -> PlanTask:

@@ -192,12 +192,11 @@ def unvisited(episodes: list[SimulatedEpisode], kinematics: Kinematics, camera: 
 def real_stillness(folder: Path) -> dict:
     """Every camera of the real datasets: how many episodes find it fixed, and how many poses it had."""
     rows = []
-    limit = CameraConfig().still_share
     for dataset in datasets_in(folder):
         for camera in dataset.cameras:
             episodes = [read_episode(dataset, index, camera) for index in range(dataset.episode_count)]
             still = [measure_stillness(episode) for episode in episodes]
-            fixed = [entry.share >= limit for entry in still]
+            fixed = [entry.fixed(CameraConfig()) for entry in still]
             rows.append(
                 {
                     "dataset": dataset.name,
@@ -230,7 +229,7 @@ def real_releases(folder: Path, config: CameraBenchmarkConfig) -> dict:
     for index in range(dataset.episode_count):
         for camera in dataset.cameras:
             episode = read_episode(dataset, index, camera)
-            if measure_stillness(episode).share < CameraConfig().still_share:
+            if not measure_stillness(episode).fixed(CameraConfig()):
                 continue
             name = {"episode": index, "camera": camera.rsplit(".", 1)[-1]}
             try:

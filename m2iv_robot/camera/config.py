@@ -18,6 +18,7 @@ class CameraConfig:
 
     still_px: float = 2.0  # a detail of the scene that moves less has not moved; real stands shake by 1 to 3 px
     still_share: float = 0.16  # least share of the details that stay, in all but a fifth of the frames
+    still_edges: float = 0.24  # or this share of the edges: of a plain table few details are to be seen
     same_pose_px: float = 1.0  # two episodes share the camera pose when their scenes differ by less
     same_pose_share: float = 0.25  # and at least this share of the details of one is found there in the other
     focal_min: float = 0.3  # share of the image's width

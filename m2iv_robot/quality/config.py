@@ -9,7 +9,7 @@ from m2iv_robot.errors import ConfigError
 class QualityConfig:
     """configs/quality/*.yaml: the largest (`max_`) or smallest (`min_`) value that passes each check."""
 
-    frames: int = 24  # that are segmented again, evenly spread and around grasp and release
+    frames: int = 20  # that are segmented again, evenly spread and around grasp and release
     settle_s: float = 0.6  # after the release, before the object counts as resting
     stop_early: bool = True  # reject without segmenting where labels or whole pictures already fail
     skip: list[str] = field(default_factory=list)  # checks that are left out, by name
