@@ -30,6 +30,7 @@ from policies_demo.config import FRONT, DemoConfig
 from policies_demo.sets import make_set
 
 LABELS = "labels.json"
+CELL_M = 0.04
 ACTOR_MARGIN_PX = 7  # kernel by which the recorded arm is grown: nothing is looked for there
 
 
@@ -51,7 +52,8 @@ def check_labels(config: DemoConfig, name: str = "generated") -> Path:
         tried = list(pool.map(_replayed, *zip(*((truth, xy, act) for _, truth, xy, act in found), strict=True)))
     rows = [row | {"success": success} for (row, *_), success in zip(found, tried, strict=True)]
     path = config.root / LABELS
-    path.write_text(json.dumps({"summary": summary(rows, len(seen)), "episodes": rows}, indent=1) + "\n")
+    told = summary(rows, len(seen)) | {"cells_covered": covered(config, [row["start_xy"] for row in rows])}
+    path.write_text(json.dumps({"summary": told, "episodes": rows}, indent=1) + "\n")
     return path
 
 
@@ -67,6 +69,16 @@ def summary(rows: list[dict], count: int) -> dict:
             "replays_that_succeed": sum(row["success"] for row in chosen),
         }
     return figures
+
+
+def covered(config: DemoConfig, places_m: list[list[float]]) -> str:
+    """In how many cells of the start region, about `CELL_M` wide, at least one object starts: "22 of 24"."""
+    low = np.array([config.start_x_min, -config.start_y_max])
+    high = np.array([config.start_x_max, config.start_y_max])
+    count = np.maximum(1, np.round((high - low) / CELL_M).astype(int))
+    cells = ((np.array(places_m).reshape(-1, 2) - low) / (high - low) * count).astype(int)
+    taken = {tuple(cell) for cell in np.clip(cells, 0, count - 1).tolist()}
+    return f"{len(taken)} of {int(count.prod())}"
 
 
 def _seen(

@@ -5,7 +5,7 @@ from drawn_scene import START, draw, table
 from m2iv_robot.errors import M2IVError
 from m2iv_robot.masks import dilate
 from policies_demo.config import DemoConfig
-from policies_demo.labels import check_labels, object_centre, summary
+from policies_demo.labels import check_labels, covered, object_centre, summary
 
 
 def row(error, success, unseen):
@@ -29,6 +29,12 @@ def test_the_summary_counts_every_episode_and_tells_the_halves_apart():
     }  # fmt: skip
     assert told["unseen"]["replays_that_succeed"] == 1
     assert summary([], count=2)["all"]["label_error_median_cm"] is None
+
+
+def test_cells_of_the_start_region_are_counted_once():
+    config = DemoConfig(start_x_min=0.24, start_x_max=0.34, start_y_max=0.16)
+    assert covered(config, []) == "0 of 24"
+    assert covered(config, [[0.25, -0.15], [0.26, -0.14], [0.33, -0.15], [0.36, 0.2]]) == "3 of 24"
 
 
 def test_a_set_that_was_not_made_yet_is_named(tmp_path):
