@@ -10,7 +10,7 @@ from torch import Tensor
 
 from m2iv_robot.background import spread
 from m2iv_robot.masks import area, centroid, contact_map
-from m2iv_robot.metrics.control import contact_share
+from m2iv_robot.metrics.control import contact_share, width_px
 from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.context import SourceContext, gripper_path_px
 from m2iv_robot.quality.evidence import Case, rows_after, rows_held
@@ -108,13 +108,28 @@ def contact(case: Case, config: QualityConfig) -> CheckResult | None:
 
 
 def contact_after(case: Case, config: QualityConfig) -> CheckResult | None:
-    """Whether actor and object still touch at the end: 1 or 0; None where they do in the source as well."""
+    """Whether actor and object still touch at the end: 1 or 0; None where they do in the source as well.
+
+    Where the labels have the gripper far from the object in the picture, they do not touch: it is some other part of
+    the arm that is seen before the object or behind it.
+    """
     masks, kernel = case.context.masks, kernel_px(case)
     if bool(contact_map(masks.actor[-1:], masks.object[-1:], kernel).any()):
         return None
     last = rows_after(case, config)[-1:]
-    touching = contact_map(case.seen.actor[last], case.seen.object[last], kernel).any()
+    touching = bool(contact_map(case.seen.actor[last], case.seen.object[last], kernel).any())
+    touching = touching and not gripper_is_away(case, last[0], kernel)
     return at_most("contact_after", float(touching), config.max_contact_after)
+
+
+def gripper_is_away(case: Case, row: int, kernel: int) -> bool:
+    """Whether the labelled gripper is further from the object, in the picture, than its width and a contact."""
+    state, thing = case.candidate.episode.state, case.seen.object[row]
+    path = None if state is None else gripper_path_px(state, case.context)
+    if path is None or not bool(thing.any()):
+        return False
+    away = np.linalg.norm(path[case.frames[row]] - centroid(thing).numpy())
+    return bool(away > float(width_px(thing[None])[0]) + kernel)
 
 
 def kernel_px(case: Case) -> int:

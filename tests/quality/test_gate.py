@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 from drawn_candidate import GRIPPER, ColourSegmenter, source
-from drawn_scene import HELD
+from drawn_scene import GOAL, GREY, HELD
 
 from m2iv_robot.errors import ConfigError, SegmentationError
 from m2iv_robot.labelling import LabelEstimate
@@ -51,6 +51,19 @@ def test_a_recorded_episode_passes_every_check_and_every_check_is_made(recorded,
 )
 def test_a_known_bad_variant_fails_the_check_that_is_about_it(recorded, context, spoil, check):
     assert check in failed(spoil(recorded, context), context)
+
+
+def test_an_arm_that_is_seen_before_the_object_does_not_hold_it_unless_the_gripper_is_there(recorded, context):
+    """The last frames show the arm over the object; the labels have the gripper at home, or at the object."""
+    frames = recorded.episode.frames.clone()
+    x, y = GOAL
+    frames[-6:, :, :y, x - 5 : x + 5] = torch.tensor(GREY, dtype=torch.uint8)[:, None, None]
+    seen = replace(recorded, episode=replace(recorded.episode, frames=frames))
+    assert "contact_after" not in failed(seen, context)
+    state = recorded.episode.state.clone()
+    state[-8:, :3] = state[HELD.release - 1, :3]
+    held = replace(seen, episode=replace(seen.episode, state=state))
+    assert "contact_after" in failed(held, context)
 
 
 def test_actions_that_the_states_do_not_follow_are_rejected(recorded, context):
