@@ -36,7 +36,6 @@ ROBOT_COLOUR_SHARE = 0.85
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
 SAME_SIZE = 1.5  # times the object's area; a larger thing is not the object alone
-ASTRAY = 1.5  # of the object's size: a part further from its way is not the object
 
 
 @dataclass(frozen=True)
@@ -157,15 +156,13 @@ def _one_thing(
     looks: Appearance,
     at_rest: bool,
 ) -> Bool[np.ndarray, "h w"]:
-    """The followed part with what the network adds next to it; where none is seen, what the network has on its way."""
-    known = [at for at, choice in enumerate(path) if choice is not None]
-    if not known:
-        return film.object[t]
-    size = float(np.sqrt(np.median([path[at].mask.sum() for at in known])))
+    """The followed part with what the network adds next to it.
+
+    Where none is seen (a dark thing at rest may look like a shadow) all that the network has.
+    """
     if path[t] is None:
-        way = [np.interp(t, known, [path[at].centre_px[axis] for at in known]) for axis in (0, 1)]
-        near = _disc(moving.shape, way, ASTRAY * size)
-        return film.object[t] & moving & near
+        return film.object[t]
+    size = float(np.sqrt(np.median([choice.mask.sum() for choice in path if choice is not None])))
     if _contradicted(film.object[t] & moving, part, size, at_rest):
         return film.object[t]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(REACH * size)) + 1,) * 2)
@@ -199,11 +196,6 @@ def _edged(
     more = apart > 0.5 * np.median(apart[core])
     around = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     return (mask & (core | ~film.known | more)) | (around & film.known & more & moving & ~film.actor[t])
-
-
-def _disc(shape: tuple[int, int], centre: list[float], radius: float) -> Bool[np.ndarray, "h w"]:
-    rows, columns = np.indices(shape)
-    return (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= radius**2
 
 
 def _iou(first: Bool[np.ndarray, "h w"], second: Bool[np.ndarray, "h w"]) -> float:

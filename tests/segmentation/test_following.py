@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from drawn_scene import HELD, LENGTH, draw, table
+from drawn_scene import BLUE, HELD, LENGTH, START, draw, table
 
 from m2iv_robot.masks import iou
 from m2iv_robot.segmentation.following import follow_object
@@ -54,6 +54,16 @@ def test_an_object_in_the_robots_colours_is_left_to_the_network(scene):
     frames.permute(0, 2, 3, 1)[either] = torch.tensor([55, 55, 60], dtype=torch.uint8)
     given = spoiled(truth)
     assert follow_object(frames, given, scene, (HELD,)) is given
+
+
+def test_a_resting_object_that_looks_like_a_shadow_is_left_to_the_network(scene):
+    """Where it starts the table is so bright that the block is only a darker table."""
+    episode, truth = draw()
+    image = scene.image.clone()
+    x, y = START
+    image[:, y - 10 : y + 10, x - 10 : x + 10] = torch.tensor(BLUE, dtype=torch.uint8)[:, None, None] + 40
+    found = follow_object(episode.frames, spoiled(truth), Plate(image, scene.known), (HELD,))
+    assert iou(found.object[: HELD.grasp - 2], truth.object[: HELD.grasp - 2]).mean() > 0.9
 
 
 @pytest.mark.parametrize("missing", ["object", "actor"])
