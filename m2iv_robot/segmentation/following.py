@@ -19,7 +19,6 @@ from m2iv_robot.segmentation.states import distance, is_shadow, lab_video
 from m2iv_robot.segmentation.tracking import (
     FOREGROUND_COLOUR,
     Appearance,
-    Candidate,
     best_path,
     candidates,
     foreground,
@@ -67,15 +66,21 @@ def follow_object(
     looks = _looks(film, rests)
     if looks is None:
         return masks
-    path, parts, moving = _follow(film, rests, looks)
-    if not path:
+    followed = _follow(film, rests, looks)
+    if followed is None:
         return masks
+    parts, moving, size = followed
     agreement = [_iou(parts[t], film.object[t]) for span in rests for t in span if film.object[t].any()]
     if np.median(agreement) < AGREEING:
         return masks
     resting = set(rests[0]) | set(rests[1])
     object_ = np.stack(
-        [_one_thing(film, t, path, parts[t], moving[t], looks, t in resting) for t in range(len(frames))]
+        [
+            film.object[t]  # a dark thing at rest may look like a shadow: the network's word is all there is
+            if not parts[t].any() or _contradicted(film.object[t] & moving[t], parts[t], size, t in resting)
+            else _edged(film, t, _completed(film, t, parts[t], moving[t], looks, size), moving[t])
+            for t in range(len(frames))
+        ]
     )
     robot = common_colours(looks.actor, ROBOT_COLOUR_SHARE)
     given_up = film.object & ~object_ & moving & lookup(robot, film.video)
@@ -120,25 +125,30 @@ def _core(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 def _follow(
     film: _Film, rests: tuple[range, range], looks: Appearance
-) -> tuple[list[Candidate | None], Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"]]:
-    """The object's way, its part of every frame, and all that is in front of the scene; no way where it has no ends."""
+) -> tuple[Bool[np.ndarray, "t h w"], Bool[np.ndarray, "t h w"], float] | None:
+    """The object's part of every frame, all that is in front of the scene, and the object's size in pixels.
+
+    A part is empty where the object is not seen; None where it is seen nowhere, or its way has no ends.
+    """
     roughness, robot = roughness_of(film.scene), common_colours(looks.actor, ROBOT_COLOUR_SHARE)
     seen = film.actor | film.object
     moving = np.stack([foreground(frame, film.scene, roughness, robot) for frame in film.video])
     moving = np.where(film.known, moving, seen)
-    nothing = np.zeros_like(moving)
     ends = [[t for t in span if (film.object[t] & moving[t]).any()] for span in rests]
     if not all(ends):
-        return [], nothing, moving
+        return None
     area = float(np.median([(film.object[t] & moving[t]).sum() for span in ends for t in span]))
     size = float(np.sqrt(area))
     start, goal = (_middle(film.object[t] & moving[t]) for t in (ends[0][0], ends[1][-1]))
     options = [candidates(frame, mask, looks, area) for frame, mask in zip(film.video, moving, strict=True)]
     path = best_path(options, start, goal, size)
-    for t, choice in enumerate(path):
-        if choice is not None:
-            nothing[t] = object_part(film.video[t], moving[t], choice, looks, size)
-    return path, nothing, moving
+    seen_in = {t: choice for t, choice in enumerate(path) if choice is not None}
+    if not seen_in:
+        return None
+    parts = np.zeros_like(moving)
+    for t, choice in seen_in.items():
+        parts[t] = object_part(film.video[t], moving[t], choice, looks, size)
+    return parts, moving, float(np.sqrt(np.median([choice.mask.sum() for choice in seen_in.values()])))
 
 
 def _middle(mask: Bool[np.ndarray, "h w"]) -> np.ndarray:
@@ -147,28 +157,18 @@ def _middle(mask: Bool[np.ndarray, "h w"]) -> np.ndarray:
     return np.array([np.median(columns), np.median(rows)])
 
 
-def _one_thing(
+def _completed(
     film: _Film,
     t: int,
-    path: list[Candidate | None],
     part: Bool[np.ndarray, "h w"],
     moving: Bool[np.ndarray, "h w"],
     looks: Appearance,
-    at_rest: bool,
+    size: float,
 ) -> Bool[np.ndarray, "h w"]:
-    """The followed part with what the network adds next to it.
-
-    Where none is seen (a dark thing at rest may look like a shadow) all that the network has.
-    """
-    if path[t] is None:
-        return film.object[t]
-    size = float(np.sqrt(np.median([choice.mask.sum() for choice in path if choice is not None])))
-    if _contradicted(film.object[t] & moving, part, size, at_rest):
-        return film.object[t]
+    """The followed part with what the network adds next to it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * max(1, round(REACH * size)) + 1,) * 2)
     near = cv2.dilate(part.astype(np.uint8), kernel) > 0
-    whole = part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
-    return _edged(film, t, whole, moving)
+    return part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
 
 
 def _contradicted(seen: Bool[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"], size: float, at_rest: bool) -> bool:
