@@ -33,7 +33,7 @@ INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
 help:
 	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
-	@echo "make test        ruff, import contracts and all tests"
+	@echo "make test        ruff, import contracts and all tests; M2IV_LONG_TESTS=1: those that take minutes too"
 	@echo "make test-jazzy  the tests of the ROS nodes with ROS 2 Jazzy, in an environment of its own"
 	@echo "make soak        ten minutes of requests against the ROS node; MINUTES=1"
 	@echo "make format      put the code in shape"
@@ -81,7 +81,7 @@ weights: $(INSTALLED_TO_TEST) osmesa
 	  $(M2IV) train train.part=store store=simulation simulation=$$robot train.output=$(STORES)/$$robot; \
 	done
 	$(M2IV) train train.part=segmenter "train.stores=[$(STORES)/droid,$(STORES)/bases,$(STORES)/so101,$(STORES)/panda]" \
-	  train.output=$(OUTPUTS)/training/segmenter
+	  train.standing=$(STORES)/bases train.output=$(OUTPUTS)/training/segmenter
 	$(MAKE) stages
 
 CLIPS := $(OUTPUTS)/training/clips

@@ -36,6 +36,7 @@ class AugmenterStatus:
         self._periods += 1
         whole = self._periods % EVERY == 0
         if whole:
+            self._camera.update()
             self._measure()
         if not (whole or self.changed):
             return

@@ -6,26 +6,35 @@ from pathlib import Path
 
 import cv2
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 
 from m2iv_robot.errors import RequestError
 from m2iv_robot.recording.images import COMPRESSED, RAW, decode_image
+from ros_nodes.subscriptions import Subscriptions, Wanted
 
 MOST_AGE_S = 2.0  # an older picture does not show what is there now
-KINDS = {RAW: (Image, "image"), COMPRESSED: (CompressedImage, "image/compressed")}
+KEPT = 5  # pictures that wait while the node is busy
+KINDS = {RAW: ("sensor_msgs/msg/Image", "image"), COMPRESSED: ("sensor_msgs/msg/CompressedImage", "image/compressed")}
 
 
 class LiveCamera:
     """Kept state: the latest message. Nothing is decoded until somebody asks: that would take time from the camera."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        """Subscribe to `image` and `image/compressed`."""
+        """Ready to subscribe to `image` and `image/compressed`.
+
+        As they are offered: a raw picture is sent in many parts, and on a busy machine best effort loses one of nearly each.
+        """
         self._topic = node.resolve_topic_name("image")
         self._arrivals = dict.fromkeys(KINDS, 0)
         self._latest: tuple[str, Image | CompressedImage, float] | None = None
-        for kind, (message, topic) in KINDS.items():
-            node.create_subscription(message, topic, partial(self._on_image, kind), qos_profile_sensor_data)
+        self._subscriptions = Subscriptions(
+            node, [Wanted(topic, name, KEPT, partial(self._on_image, kind)) for kind, (name, topic) in KINDS.items()]
+        )
+
+    def update(self) -> None:
+        """Subscribe to what is published by now; call now and then."""
+        self._subscriptions.update()
 
     @property
     def arrivals(self) -> int:

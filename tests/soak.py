@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from augmenter_client import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, SAMPLE, AugmenterClient
 from ros_processes import Client, Processes, interrupt, node_parameters, wait_until
 
@@ -89,6 +90,7 @@ class Soak:
             for part in range(2):
                 was, is_now = (statistics.median(entry[part] for entry in span) for span in (before, after))
                 growth[part] = is_now / was - 1 if was else 0.0
+        tenths = [list(part) for part in np.array_split(np.array(self.memory).reshape(-1, 2), 10) if len(part)]
         rates = sorted(self.camera_hz) or [0.0]
         return {
             "requests": self.outcomes,
@@ -97,6 +99,9 @@ class Soak:
             "camera_hz_tenth": rates[len(rates) // 10],
             "camera_hz_samples": len(rates),
             "camera_published_hz_median": statistics.median(self.published_hz or [0.0]),
+            "memory_mb": [
+                np.median(part, 0).round().tolist() for part in tenths
+            ],  # node and generator, by tenth of the run
             "node_memory_growth": round(growth[0], 4),
             "generator_memory_growth": round(growth[1], 4),
         }

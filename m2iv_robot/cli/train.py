@@ -42,6 +42,7 @@ class TrainConfig:
     part: str = "segmenter"
     stores: list[str] = field(default_factory=list)
     store_weights: list[float] = field(default_factory=list)
+    standing: str = ""
     initial: str = "imagenet"
     output: str = "outputs/training/segmenter"
 
@@ -79,7 +80,10 @@ def run_segmenter(config: TrainConfig, node: DictConfig) -> None:
             f"train.stores={config.stores}: no scenes there; build them with m2iv train train.part=store"
         )
     weights = config.store_weights or [1.0] * len(stores)
-    pairs = SegmentationPairs(stores, weights, parse(PairConfig, node.pairs, "pairs"), settings.seed)
+    standing = sorted(Path(config.standing).glob("*.npz")) if config.standing else []
+    if config.standing and not standing:
+        raise DatasetError(f"train.standing={config.standing}: no scenes there; build them with store=droid_bases")
+    pairs = SegmentationPairs(stores, weights, parse(PairConfig, node.pairs, "pairs"), settings.seed, standing)
     model = initial_segmenter(parse(SegmenterConfig, node.segmenter, "segmenter"), config.initial, settings.seed)
     logger.info("%s", train(model, pairs, collate_pairs, settings, Path(config.output)))
 

@@ -40,10 +40,18 @@ def load_scene(path: Path) -> LabelledClip:
 class SegmentationPairs(Dataset):
     """Pairs from several stores of scenes, each drawn with its weight."""
 
-    def __init__(self, stores: list[list[Path]], weights: list[float], config: PairConfig, seed: int) -> None:
+    def __init__(
+        self,
+        stores: list[list[Path]],
+        weights: list[float],
+        config: PairConfig,
+        seed: int,
+        standing: list[Path] | None = None,
+    ) -> None:
+        """`standing`: scenes that lend the robot that stands still in them to all others."""
         if len(stores) != len(weights) or not all(stores) or min(weights, default=0.0) <= 0:
             raise ConfigError("training: every store needs at least one scene and a positive weight")
-        self.stores, self.config, self.seed = stores, config, seed
+        self.stores, self.config, self.seed, self.standing = stores, config, seed, standing or []
         self.shares = np.array(weights) / sum(weights)
 
     def __len__(self) -> int:
@@ -55,7 +63,8 @@ class SegmentationPairs(Dataset):
         scene = load_scene(store[int(generator.integers(len(store)))])
         other_store = self.stores[int(generator.integers(len(self.stores)))]
         other = load_scene(other_store[int(generator.integers(len(other_store)))])
-        return to_tensors(draw_pair(scene, other, self.config, generator), self.config, generator)
+        lent = load_scene(self.standing[int(generator.integers(len(self.standing)))]) if self.standing else None
+        return to_tensors(draw_pair(scene, other, self.config, generator, lent), self.config, generator)
 
 
 def collate_pairs(pairs: list[dict[str, Tensor]]) -> dict[str, Tensor]:

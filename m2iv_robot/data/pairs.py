@@ -1,6 +1,6 @@
 """One training sample of the segmenter: two frames of a labelled scene, varied and hinted as real use would."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -24,6 +24,7 @@ from m2iv_robot.data.augmentation import (
 from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
 from m2iv_robot.errors import ConfigError
 
+MIN_STANDING_SHARE = 0.01  # of the picture, that a standing robot covers
 CLICK_RADIUS_PX = 4  # of the blob that stands for a click, at the network's resolution
 
 
@@ -40,6 +41,8 @@ class PairConfig:
     distractor: float = 0.4
     rest_scene: float = 0.15  # the pair is the scene before against the scene after
     still_robot: float = 0.35  # parts of the robot that do not move are in the plate
+    standing_robot: float = 0.3  # another scene's robot base stands at the edge, where a scene is lent that has one
+    shadow: float = 0.4  # of each frame; the robot's shadow, or of something outside the picture, passes over the scene
     damaged_plate: float = 0.5
     hint: float = 0.45
     rest: float = 0.5
@@ -62,11 +65,20 @@ class Pair:
     told: bool = False  # the pictures alone do not say what the object is: a hint or reference must
 
 
-def draw_pair(scene: LabelledClip, other: LabelledClip, config: PairConfig, generator: np.random.Generator) -> Pair:
-    """A pair of frames of `scene`; `other` lends textures, objects and its plate."""
+def draw_pair(
+    scene: LabelledClip,
+    other: LabelledClip,
+    config: PairConfig,
+    generator: np.random.Generator,
+    standing: LabelledClip | None = None,
+) -> Pair:
+    """A pair of frames of `scene`; `other` lends textures, objects and its plate, `standing` a robot's base."""
     pair = choose_frames(scene, config, generator)
     if (scene.labels != UNKNOWN).all() and generator.random() < config.new_plate:
         pair = before_new_plate(pair, other.plate, generator)
+    pair = pass_shadows(pair, config.shadow, generator)
+    if standing is not None and generator.random() < config.standing_robot:
+        pair = add_standing_robot(pair, standing, generator)
     if generator.random() < config.distractor:
         pair = add_distractor(pair, other, generator)
     has_object = any((labels == OBJECT).sum() >= 12 for labels in pair.labels)
@@ -114,6 +126,50 @@ def before_new_plate(pair: Pair, plate: UInt8[np.ndarray, "h w 3"], generator: n
         under = cast_shadow(plate, mask, generator) if generator.random() < 0.6 else plate
         frames.append(blend(under, relight(frame, light), mask, softness))
     return Pair(frames, pair.labels, plate, np.ones(shape, bool), pair.rest)
+
+
+def pass_shadows(pair: Pair, share: float, generator: np.random.Generator) -> Pair:
+    """Soft shadows on the scene of each frame, of the robot or of a thing that is not seen; labels stay as they are."""
+    frames = []
+    for frame, labels in zip(pair.frames, pair.labels, strict=True):
+        if generator.random() < share:
+            mask = labels == ACTOR
+            if not mask.any() or generator.random() < 0.5:
+                thing = textured_sprite(pair.plate, int(generator.uniform(0.1, 0.6) * mask.shape[0]), generator)
+                _, mask = place(thing, random_spot(mask.shape, generator), mask.shape)
+            scene = np.isin(labels, (BACKGROUND, UNKNOWN))
+            frame = np.where(scene[..., None], cast_shadow(frame, mask, generator), frame)
+        frames.append(frame)
+    return replace(pair, frames=frames)
+
+
+def add_standing_robot(pair: Pair, standing: LabelledClip, generator: np.random.Generator) -> Pair:
+    """What stands still of another scene's robot, behind everything, at the edge at which it stood there.
+
+    The plate has it, or does not know what is behind it; a scene whose robot has no such part changes nothing.
+    """
+    still = (standing.labels == ACTOR).all(0)
+    if still.mean() < MIN_STANDING_SHARE:
+        return pair
+    shape = pair.plate.shape[:2]
+    sprite = cut_out(relight(standing.frames[0], random_light(generator, 0.6)), still)
+    left = still[:, : still.shape[1] // 2].sum() > still[:, still.shape[1] // 2 :].sum()
+    if generator.random() < 0.5:
+        sprite, left = Sprite(sprite.image[:, ::-1].copy(), sprite.mask[:, ::-1].copy()), not left
+    sprite = turned(sprite, float(np.exp(generator.uniform(-0.3, 0.5))), float(generator.normal(0, 5)))
+    reach = int(np.flatnonzero(sprite.mask.any(0)).size)
+    inward = generator.uniform(-0.1, 0.5) * reach
+    x = inward if left else shape[1] - inward
+    image, mask = place(sprite, (x, float(generator.uniform(0.3, 1.0) * shape[0])), shape)
+    frames, all_labels = [], []
+    for frame, labels in zip(pair.frames, pair.labels, strict=True):
+        visible = mask & np.isin(labels, (BACKGROUND, UNKNOWN))
+        frames.append(blend(frame, image, visible, 0.5))
+        all_labels.append(np.where(visible, ACTOR, labels).astype(np.uint8))
+    plate, known = blend(pair.plate, image, mask, 0.5), pair.known | mask
+    if generator.random() < 0.3:
+        known = known & ~mask
+    return Pair(frames, all_labels, plate, known, pair.rest & ~mask, pair.told)
 
 
 def random_sprite(other: LabelledClip, height: int, generator: np.random.Generator) -> Sprite:

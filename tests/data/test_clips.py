@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -7,7 +8,16 @@ import torch
 
 from m2iv_robot.data.augmentation import Sprite, blend, cut_out, place, random_framing, random_shape, turned
 from m2iv_robot.data.clips import SegmentationPairs, collate_pairs, load_scene, save_scene
-from m2iv_robot.data.pairs import Pair, PairConfig, add_distractor, add_object, drawn_hint, keep_still_parts
+from m2iv_robot.data.pairs import (
+    Pair,
+    PairConfig,
+    add_distractor,
+    add_object,
+    add_standing_robot,
+    drawn_hint,
+    keep_still_parts,
+    pass_shadows,
+)
 from m2iv_robot.data.pseudo_labels import ACTOR, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
 from m2iv_robot.data.stores import StoreConfig, clips_of
 from m2iv_robot.errors import ConfigError, DatasetError
@@ -75,6 +85,40 @@ def test_samples_have_what_the_loss_reads(store):
     }
     assert set(batch["labels"].unique().tolist()) <= {0, 1, 2, 3, UNKNOWN}
     assert all(0 <= float(batch[name].min()) and float(batch[name].max()) <= 1 for name in ("frame", "plate", "known"))
+
+
+def frames_of(clip):
+    return Pair([*clip.frames[:2]], [*clip.labels[:2]], clip.plate, clip.known, clip.known & False)
+
+
+def test_shadows_pass_over_the_scene_alone(draw):
+    pair = frames_of(scene())
+    shaded = pass_shadows(pair, 1.0, draw)
+    for before, after, labels in zip(pair.frames, shaded.frames, pair.labels, strict=True):
+        darker = (after < before).any(-1)
+        assert (labels[darker] == BACKGROUND).all() and darker.mean() > 0.01
+        assert not (after > before).any()
+    assert all(a is b for a, b in zip(shaded.labels, pair.labels, strict=True))
+    assert all(a is b for a, b in zip(pass_shadows(pair, 0.0, draw).frames, pair.frames, strict=True))
+
+
+def test_a_standing_robot_is_lent_behind_everything_and_is_robot_in_both_frames(draw):
+    lender = scene(1)
+    labels = lender.labels.copy()
+    labels[:, 20:90, :25] = ACTOR
+    pair = frames_of(scene())
+    with_it = add_standing_robot(pair, replace(lender, labels=labels), draw)
+    added = [(new == ACTOR) & (old != ACTOR) for new, old in zip(with_it.labels, pair.labels, strict=True)]
+    assert all(mask.mean() > 0.01 for mask in added)
+    assert all(mask[:, [0, -1]].any() for mask in added)
+    for new, old in zip(with_it.labels, pair.labels, strict=True):
+        np.testing.assert_array_equal(new[old != BACKGROUND], old[old != BACKGROUND])
+    assert (with_it.plate[added[0] & added[1]] != pair.plate[added[0] & added[1]]).any()
+
+
+def test_a_scene_whose_robot_never_stands_still_lends_nothing(draw):
+    pair = frames_of(scene())
+    assert add_standing_robot(pair, scene(1), draw) is pair
 
 
 def test_hints_lie_on_the_object(draw):

@@ -111,6 +111,13 @@ def showing(client, pixels):
     client.node.destroy_timer(timer)
 
 
+def test_a_camera_of_full_size_is_heard_before_any_model_is_loaded(processes, client, augmenter, folders):
+    node = processes.start("ros_nodes.augmenter_node", *node_parameters(**folders))
+    with showing(client, np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)):
+        wait_until(lambda: float(augmenter.status("camera Hz") or 0) > 0, what="pictures that are sent in many parts")
+    assert interrupt(node) == 0
+
+
 @pytest.mark.skipif("M2IV_LONG_TESTS" not in os.environ, reason="takes minutes; set M2IV_LONG_TESTS to run it")
 def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processes, client, augmenter, folders):
     from sensor_msgs.msg import Image, JointState

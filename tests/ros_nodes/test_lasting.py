@@ -16,7 +16,7 @@ def test_a_short_soak_loses_no_request_and_ends_cleanly(ros):
     """Rates and memory are judged by `make soak`: a test shares its cores with others."""
     import soak
 
-    figures = soak.run(0.5, "cut_and_paste")
+    figures = soak.run(1, "cut_and_paste")
     assert figures["lost"] == []
     assert figures["requests"]
     assert figures["exit_status"] == 0
