@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 TIMEOUT_S = float(os.environ.get("ROS_TEST_TIMEOUT_S", "60"))  # for one step; more for a machine that is very busy
+MATCHED_S = 0.5  # after a service is found, until it has found the client too: an answer before is lost
 
 
 class Processes:
@@ -87,6 +88,8 @@ class Client:
         """Call a service and return its answer."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
+            assert self._clients[name].wait_for_service(timeout_s), f"no service {name}"
+            time.sleep(MATCHED_S)
         client = self._clients[name]
         assert client.wait_for_service(timeout_s), f"no service {name}"
         future = client.call_async(request or kind.Request())

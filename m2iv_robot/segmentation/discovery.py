@@ -10,13 +10,18 @@ from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, masked_median
 from m2iv_robot.data.moved_objects import overlap, strangeness
-from m2iv_robot.masks import dilate
+from m2iv_robot.masks import dilate, fill_holes, remove_specks
+from m2iv_robot.segmentation.change import histogram, lookup
 from m2iv_robot.types import EpisodePhases, Plate
 
 CHANGED_COLOUR = 11.0  # Lab distance from which a pixel shows another thing
 SHADOW_RATIO = 0.55  # darker than this share of its lightness a pixel is no mere shadow
 LEAST_BARE_SHARE = 0.3  # of the frames; where the robot nearly always is its remains look like things that moved
 LEAST_FRAMES = 2  # on each side of a carrying
+LEFT_SHARE = 0.5  # of a colour's pixels at the start that must have gone for it to be the object's; so at the goal
+MET_SHARE = 0.2  # of those gone that must have come to the goal
+CARRIED_SHARE = 0.4  # of the smaller place that has the object's colours, below which the pair is less likely
+PURE_SHARE = 0.55  # of the start that has them, below which it is more than the object
 MIN_PAIR_SCORE = 0.1  # of the best pair of places; below it the object is not told
 
 
@@ -30,11 +35,17 @@ class Ends:
 
 @dataclass(frozen=True)
 class Move:
-    """The places that the object left and came to, and how sure that is, in [0, 1]."""
+    """The places that the object left and came to, and how sure that is, in [0, 1].
+
+    A place may be joined to a shadow, or to a thing that the object now hides: `thing` and `thing_at_goal` are the
+    object's parts of start and goal.
+    """
 
     start: Bool[Tensor, "h w"]
     goal: Bool[Tensor, "h w"]
     score: float
+    thing: Bool[Tensor, "h w"]
+    thing_at_goal: Bool[Tensor, "h w"]
 
 
 @dataclass(frozen=True)
@@ -119,13 +130,50 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
             alike = overlap(labs[0][start], labs[1][goal])
             score = alike * (sizes[0] / sizes[1]) ** 0.5 * there * here * min(1.0, sizes[0] / (12 * least_px)) ** 0.5
             if best is None or score > best.score:
-                best = Move(torch.from_numpy(start), torch.from_numpy(goal), float(score))
+                parts = carried_parts(labs, start, goal)
+                shared = min(int(part.sum()) for part in parts) / sizes[0]
+                score *= min(1.0, shared / CARRIED_SHARE)
+            if best is None or score > best.score:
+                things = own_parts((start, goal), parts, least_px)
+                best = Move(torch.from_numpy(start), torch.from_numpy(goal), float(score), *things)
     if best is not None and best.score >= MIN_PAIR_SCORE:
         return best
     if starts:
         start, there = max(starts, key=lambda each: each[1] * each[0].sum() ** 0.5)
-        return Move(torch.from_numpy(start), torch.zeros(start.shape, dtype=torch.bool), 0.5 * MIN_PAIR_SCORE * there)
+        place, nowhere = torch.from_numpy(start), torch.zeros(start.shape, dtype=torch.bool)
+        return Move(place, nowhere, 0.5 * MIN_PAIR_SCORE * there, place, nowhere)
     return best
+
+
+def carried_parts(
+    labs: list[Float[np.ndarray, "h w 3"]], start: Bool[np.ndarray, "h w"], goal: Bool[np.ndarray, "h w"]
+) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """The pixels of either place whose colours went from the start and came to the goal: the object's own.
+
+    A shadow's colours go and do not come; a plate that is now hidden was and is white.
+    """
+    (start_before, start_after), (goal_before, goal_after) = (
+        [histogram(lab[place]) * np.count_nonzero(place) for lab in labs] for place in (start, goal)
+    )
+    left, came = np.maximum(start_before - start_after, 0), np.maximum(goal_after - goal_before, 0)
+    own_start = (left > LEFT_SHARE * start_before) & (came > MET_SHARE * left)
+    own_goal = (came > LEFT_SHARE * goal_after) & (left > MET_SHARE * came)
+    return start & lookup(own_start, labs[0]), goal & lookup(own_goal, labs[1])
+
+
+def own_parts(
+    places: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]],
+    parts: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]],
+    least_px: int,
+) -> tuple[Bool[Tensor, "h w"], Bool[Tensor, "h w"]]:
+    """The object in either place: all of it, unless most of the start has other colours than the object."""
+    whole = tuple(torch.from_numpy(place) for place in places)
+    if parts[0].sum() > PURE_SHARE * places[0].sum():
+        return whole
+    kernel = np.ones((3, 3), np.uint8)
+    closed = [torch.from_numpy(cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0) for part in parts]
+    tidy = [fill_holes(remove_specks(part, least_px), least_px) for part in closed]
+    return (tidy[0], tidy[1]) if all(bool(part.any()) for part in tidy) else whole
 
 
 def presence(images: list[UInt8[np.ndarray, "h w 3"]], region: Bool[np.ndarray, "h w"]) -> float:

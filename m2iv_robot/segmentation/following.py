@@ -15,6 +15,7 @@ from torch import Tensor
 
 from m2iv_robot.masks import resize, trajectory
 from m2iv_robot.segmentation.change import common_colours, histogram, lookup
+from m2iv_robot.segmentation.prediction import Target
 from m2iv_robot.segmentation.states import distance, is_shadow, lab_video
 from m2iv_robot.segmentation.tracking import (
     FOREGROUND_COLOUR,
@@ -31,6 +32,7 @@ WIDTH_LIMIT_PX = 400  # wider video is followed at this width
 LEAST_PIXELS = 60  # whose colours are learned
 TELLING = 0.6  # how much likelier the object's pixels are than the robot's to be called the object
 AGREEING = 0.4  # median IoU with the network where the object rests, below which colours are not trusted
+OWN_COLOUR_SHARE = 0.95  # of the target, whose most frequent colours are the object's
 ROBOT_COLOUR_SHARE = 0.85
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
@@ -46,6 +48,7 @@ class _Film:
     known: Bool[np.ndarray, "h w"]
     actor: Bool[np.ndarray, "t h w"]
     object: Bool[np.ndarray, "t h w"]
+    target: tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]] | None  # the object seen for sure, in Lab
 
     def solid(self, t: int) -> Bool[np.ndarray, "h w"]:
         """Where frame `t` is neither the bare scene nor the scene in shadow; True where the scene is not known."""
@@ -54,14 +57,19 @@ class _Film:
 
 
 def follow_object(
-    frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate, phases: tuple[EpisodePhases, ...]
+    frames: UInt8[Tensor, "t 3 h w"],
+    masks: MaskTrajectory,
+    scene: Plate,
+    phases: tuple[EpisodePhases, ...],
+    target: Target | None = None,
 ) -> MaskTrajectory:
     """Masks whose object is one thing on one way; the same masks where its colours do not tell it from the robot.
 
     `scene` is the picture without robot and object; without `phases` the object is taken to rest in the first and last
-    quarter of the frames.
+    quarter of the frames. `target`, at the frames' size, tells the object's colours from those of a shadow or of
+    another thing that the network takes along.
     """
-    film = _film(frames, masks, scene)
+    film = _film(frames, masks, scene, target)
     rests = _rests(len(frames), phases)
     looks = _looks(film, rests)
     if looks is None:
@@ -70,8 +78,7 @@ def follow_object(
     if followed is None:
         return masks
     parts, moving, size = followed
-    agreement = [_iou(parts[t], film.object[t]) for span in rests for t in span if film.object[t].any()]
-    if np.median(agreement) < AGREEING:
+    if not _agrees(film, rests, parts):
         return masks
     resting = set(rests[0]) | set(rests[1])
     object_ = np.stack(
@@ -89,11 +96,20 @@ def follow_object(
     return trajectory((masks.actor | back) & ~found, found, masks.confidence)
 
 
-def _film(frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate) -> _Film:
-    video = lab_video(torch.cat([frames, scene.image[None]]), WIDTH_LIMIT_PX)
-    size = video.shape[1:3]
+def _film(frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate, target: Target | None) -> _Film:
+    pictures = [scene.image[None]] if target is None else [scene.image[None], target.frame[None]]
+    video = lab_video(torch.cat([frames, *pictures]), WIDTH_LIMIT_PX)
+    size, length = video.shape[1:3], len(frames)
     actor, object_ = (resize(mask, *size).numpy() for mask in (masks.actor, masks.object))
-    return _Film(video[:-1], video[-1], resize(scene.known, *size).numpy(), actor, object_)
+    sure = None if target is None else (video[-1], resize(target.mask, *size).numpy())
+    return _Film(video[:length], video[length], resize(scene.known, *size).numpy(), actor, object_, sure)
+
+
+def _agrees(film: _Film, rests: tuple[range, range], parts: Bool[np.ndarray, "t h w"]) -> bool:
+    """Whether what was followed is, at rest, what the network saw, or at the start what is known to be the object."""
+    seen = [_iou(parts[t], film.object[t]) for span in rests for t in span if film.object[t].any()]
+    told = [] if film.target is None else [_iou(parts[t], film.target[1]) for t in rests[0]]
+    return any(float(np.median(values)) >= AGREEING for values in (seen, told) if values)
 
 
 def _rests(length: int, phases: tuple[EpisodePhases, ...]) -> tuple[range, range]:
@@ -111,11 +127,24 @@ def _looks(film: _Film, rests: tuple[range, range]) -> Appearance | None:
             own.append(film.video[t][_core(film.object[t] & usual & film.solid(t))])
             others.append(film.video[t][_core(film.actor[t])])
     object_, robot = np.concatenate(own), np.concatenate(others)
+    if film.target is not None:
+        object_ = _like_target(object_, film.target)
     if min(len(object_), len(robot)) < LEAST_PIXELS:
         return None
     looks = Appearance(histogram(object_), histogram(robot))
     telling = looks.object_share(object_).mean() - looks.object_share(robot).mean()
     return looks if telling >= TELLING else None
+
+
+def _like_target(
+    colours: Float32[np.ndarray, "n 3"], target: tuple[Float32[np.ndarray, "h w 3"], Bool[np.ndarray, "h w"]]
+) -> Float32[np.ndarray, "m 3"]:
+    """The colours that the target has, and the target's own."""
+    picture, mask = target
+    own = picture[_core(mask)]
+    if not len(own):
+        return colours
+    return np.concatenate([colours[lookup(common_colours(histogram(own), OWN_COLOUR_SHARE), colours)], own])
 
 
 def _core(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

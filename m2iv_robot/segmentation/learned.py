@@ -111,7 +111,7 @@ class LearnedSegmenter:
         certainty = 1.0 if prompt is not None else certainty_of(first.move)
         masks = MaskTrajectory(masks.actor, masks.object, masks.confidence * certainty)
         scene = large(scene_without(first, target), given_on) if plate is None else plate
-        return follow_object(episode.frames, resized(masks, given_on), scene, phases)
+        return follow_object(episode.frames, resized(masks, given_on), scene, phases, enlarged(target, given_on))
 
     def tidy(
         self, frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, first: FirstLook, target: Target, least: int
@@ -184,9 +184,9 @@ class LearnedSegmenter:
             mask = mask if int(mask.sum()) >= least else same_colour_around(frame, hint)
         rest = torch.zeros_like(mask)
         if first.move is not None:
-            for place in (first.move.start, first.move.goal):
-                if bool((place & mask).sum() > 0.3 * mask.sum()):
-                    rest = first.move.start | first.move.goal
+            places = (first.move.thing, first.move.thing_at_goal)
+            if any(bool((place & mask).sum() > 0.3 * mask.sum()) for place in places):
+                rest = places[0] | places[1]
         return Target(frame, mask, rest)
 
     def moved(
@@ -217,10 +217,10 @@ class LearnedSegmenter:
     def outlined(self, first: FirstLook, move: Move) -> Target:
         """The moved object with the network's outline, where the network agrees that it is one."""
         frame = first.ends.before.image
-        seen = predict(self.network, frame[None], first.ends.after, None, move.start)[0, 1] > OUTLINE_P
-        mask = seen & dilate(move.start[None], 3)[0]
-        mask = mask if int(mask.sum()) > 0.25 * int(move.start.sum()) else move.start
-        return Target(frame, mask, move.start | move.goal)
+        seen = predict(self.network, frame[None], first.ends.after, None, move.thing)[0, 1] > OUTLINE_P
+        mask = seen & dilate(move.thing[None], 3)[0]
+        mask = mask if int(mask.sum()) > 0.25 * int(move.thing.sum()) else move.thing
+        return Target(frame, mask, move.thing | move.thing_at_goal)
 
 
 def small(plate: Plate, size: tuple[int, int]) -> Plate:
@@ -235,6 +235,12 @@ def large(plate: Plate, size: tuple[int, int]) -> Plate:
     picture = np.ascontiguousarray(plate.image.permute(1, 2, 0).numpy())
     image = torch.from_numpy(cv2.resize(picture, size[::-1], interpolation=cv2.INTER_LINEAR)).permute(2, 0, 1)
     return Plate(image, resize(plate.known, *size))
+
+
+def enlarged(target: Target, size: tuple[int, int]) -> Target:
+    """A target of working size at the size of the frames."""
+    seen = large(Plate(target.frame, target.mask), size)
+    return Target(seen.image, seen.known, resize(target.rest, *size))
 
 
 def resized(masks: MaskTrajectory, size: tuple[int, int]) -> MaskTrajectory:

@@ -133,7 +133,7 @@ def test_a_request_becomes_frames_on_topics_and_an_episode_in_a_dataset(processe
     assert augmenter.call("augment").message == "request 1"
     wait_until(lambda: augmenter.status("request 1").split(";")[0] in ("done", "failed"), timeout_s=600)
     assert augmenter.status("request 1").startswith("done; 1 written"), augmenter.status("request 1")
-    source = open_dataset(DatasetConfig(root=str(SAMPLE)))
+    source = open_dataset(DatasetConfig(root=f"{folders['data_root']}/cups"))
     made = open_dataset(DatasetConfig(root=f"{folders['output_root']}/synthetic"))
     assert (made.episode_count, made.fps, made.robot_type) == (1, source.fps, source.robot_type)
     heard = {name: client.heard[f"{NODE}/synthetic/{name}"] for name in topics}

@@ -6,6 +6,7 @@ from drawn_scene import BLUE, HELD, LENGTH, START, draw, table
 
 from m2iv_robot.masks import iou
 from m2iv_robot.segmentation.following import follow_object
+from m2iv_robot.segmentation.prediction import Target
 from m2iv_robot.types import MaskTrajectory, Plate
 
 
@@ -64,6 +65,21 @@ def test_a_resting_object_that_looks_like_a_shadow_is_left_to_the_network(scene)
     image[:, y - 10 : y + 10, x - 10 : x + 10] = torch.tensor(BLUE, dtype=torch.uint8)[:, None, None] + 40
     found = follow_object(episode.frames, spoiled(truth), Plate(image, scene.known), (HELD,))
     assert iou(found.object[: HELD.grasp - 2], truth.object[: HELD.grasp - 2]).mean() > 0.9
+
+
+def test_what_is_known_of_the_object_tells_it_from_a_thing_that_the_network_takes_along(scene):
+    """At rest the network calls the red block that never moves the object too: twice the object's size."""
+    episode, truth = draw()
+    object_ = truth.object.clone()
+    object_[:, 76:90, 50:75] = True
+    given = MaskTrajectory(truth.actor, object_ & ~truth.actor, truth.confidence)
+    image = scene.image.clone()
+    image[:, 76:90, 50:75] = scene.image[:, 76:90, 30:55]  # and so its place in the scene is empty
+    without = Plate(image, scene.known)
+    target = Target(episode.frames[0], truth.object[0], truth.object[0])
+    found = follow_object(episode.frames, given, without, (HELD,), target)
+    assert not found.object[HELD.release :, 76:90, 50:75].any(0).all()
+    assert iou(found.object, truth.object).mean() > 0.7
 
 
 @pytest.mark.parametrize("missing", ["object", "actor"])
