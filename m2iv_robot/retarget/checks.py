@@ -6,7 +6,6 @@ from jaxtyping import Float
 
 from m2iv_robot.errors import PlanError
 from m2iv_robot.retarget.hold import jaw_direction, level_angle
-from m2iv_robot.retarget.manner import Manner, finger_turns
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.tracks import Track
 
@@ -87,11 +86,8 @@ def check_hold(
     event: int,
     robot: RobotModel,
     wanted: Float[np.ndarray, " 3"],
-    manner: Manner,
 ) -> None:
-    """Refuse a grasp whose fingers close from another side of the object, or are turned as in no recorded grasp.
-
-    An object that keeps its direction is met by other turns of the wrist elsewhere; another source may fit there.
+    """Refuse a grasp whose fingers close from another side of the object than the source's.
 
     Raises:
         PlanError: naming the angle.
@@ -104,12 +100,4 @@ def check_hold(
         raise PlanError(
             f"the arm cannot keep its hold: at source frame {event} the gripper would be turned by {angle:.0f} degrees "
             f"against the object; retarget.max_yaw_error_deg is {robot.config.max_yaw_error_deg:g}"
-        )
-    if robot.axes is None:
-        return
-    strange = np.degrees(manner.strange_turn(float(finger_turns(reached[None], robot.kinematics, robot.axes)[0])))
-    if strange > 0:
-        raise PlanError(
-            f"no recorded hold is like it: at source frame {event} the fingers would be turned {strange:.0f} degrees "
-            f"further against the arm than in any recorded episode; record objects that lie in other directions"
         )

@@ -18,7 +18,6 @@ LEAST_SPREAD_M = 0.008  # standard deviation of distances from which a slope can
 LEAST_TURN_RAD = np.radians(4.0)  # the same of directions
 FOLLOWING = 0.5  # fingers follow the arm where their turn against it varies by less than this share of its own
 BEYOND_M = 0.03  # tilts are carried on so far beyond the recorded distances
-BEYOND_RAD = np.radians(20.0)  # fingers may be turned so far beyond the recorded turns
 
 
 @dataclass(frozen=True)
@@ -28,23 +27,11 @@ class Manner:
     reach_m: tuple[float, float] = (0.0, 0.0)  # nearest and farthest recorded hold, from the base axis
     slope_rad_m: float = 0.0  # outward tilt of the tool per metre further out; 0 where nothing is known
     follows_arm: bool = False  # fingers turn with the arm, whatever way the object lies
-    turns_rad: tuple[float, float] | None = None  # of the fingers against the arm, least and most; None: any
 
     def tilt_change(self, old_m: float, new_m: float) -> float:
         """By how much further out (radians) the recordings tilt at distance `new_m` than at `old_m` (metres)."""
         old, new = np.clip([old_m, new_m], self.reach_m[0] - BEYOND_M, self.reach_m[1] + BEYOND_M)
         return float(self.slope_rad_m * (new - old))
-
-    def strange_turn(self, turn_rad: float) -> float:
-        """By how much (radians) fingers turned by this angle against the arm are beyond all recorded ones; 0: alike.
-
-        A gripper turned by half a circle is the same.
-        """
-        if self.turns_rad is None:
-            return 0.0
-        middle, reach = np.mean(self.turns_rad), (self.turns_rad[1] - self.turns_rad[0]) / 2
-        away = abs((turn_rad - middle + np.pi / 2) % np.pi - np.pi / 2)
-        return float(max(0.0, away - reach - BEYOND_RAD))
 
 
 def recorded_manners(
@@ -75,14 +62,7 @@ def _manner(states: list[Float[np.ndarray, " s"]], kinematics: Kinematics, axes:
     slope = 0.0
     if reach.std() >= LEAST_SPREAD_M:
         slope = float(np.cov(reach, tilt, bias=True)[0, 1] / reach.var())
-    against = np.unwrap(finger_turns(poses, kinematics, axes), period=np.pi)
-    follows = direction.std() >= LEAST_TURN_RAD and against.std() <= FOLLOWING * direction.std()
-    turns = None if follows else (float(against.min()), float(against.max()))
-    return Manner((float(reach.min()), float(reach.max())), slope, bool(follows), turns)
-
-
-def finger_turns(poses: Float[np.ndarray, "n 4 4"], kinematics: Kinematics, axes: ArmAxes) -> Float[np.ndarray, " n"]:
-    """The turn, in radians and seen from above, from the direction base to tool to the way the fingers close."""
-    away = poses[:, :2, 3] - np.asarray(axes.pivot_xy)
     across = poses[:, :3, :3] @ np.asarray(kinematics.config.jaw_axis or [1.0, 0.0, 0.0])
-    return np.arctan2(across[:, 1], across[:, 0]) - np.arctan2(away[:, 1], away[:, 0])
+    against = np.unwrap(np.arctan2(across[:, 1], across[:, 0]) - direction, period=np.pi)
+    follows = direction.std() >= LEAST_TURN_RAD and against.std() <= FOLLOWING * direction.std()
+    return Manner((float(reach.min()), float(reach.max())), slope, bool(follows))

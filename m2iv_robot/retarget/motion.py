@@ -50,7 +50,7 @@ def plan(
             check_limits(track, robot)
         check_speed(led, robot)
         check_height(trailing, poses, robot)
-        check_hold(trailing, poses, event, robot, wanted_jaw(jaw_direction(poses[event], robot), warp, manner), manner)
+        check_hold(trailing, poses, event, robot, wanted_jaw(jaw_direction(poses[event], robot), warp, manner))
     except PlanError as error:
         x, y = centre[:2] + np.asarray(placement.shift_m)
         raise PlanError(f"{where}: {placement.kind} at ({x:.3f}, {y:.3f}) m: {error}") from error
