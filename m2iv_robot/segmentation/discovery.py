@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from scipy import ndimage
 from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, masked_median
@@ -21,9 +20,8 @@ LEAST_BARE_SHARE = 0.3  # of the frames; where the robot nearly always is its re
 LEAST_FRAMES = 2  # on each side of a carrying
 LEFT_SHARE = 0.5  # of a colour's pixels at the start that must have gone for it to be the object's; so at the goal
 MET_SHARE = 0.2  # of those gone that must have come to the goal
-CARRIED_SHARE = 0.4  # of the pixels that turned that have the object's colours, below which the pair is less likely
+CARRIED_SHARE = 0.4  # of the smaller place that has the object's colours, below which the pair is less likely
 PURE_SHARE = 0.55  # of the start that has them, below which it is more than the object
-CLEAR_PARTS = 4  # times the least object; smaller parts do not tell what is the object and what is not
 MIN_PAIR_SCORE = 0.1  # of the best pair of places; below it the object is not told
 
 
@@ -132,7 +130,8 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
             alike = overlap(labs[0][start], labs[1][goal])
             score = alike * (sizes[0] / sizes[1]) ** 0.5 * there * here * min(1.0, sizes[0] / (12 * least_px)) ** 0.5
             if best is None or score > best.score:
-                parts, shared = carried_parts(labs, start, goal)
+                parts = carried_parts(labs, start, goal)
+                shared = min(int(part.sum()) for part in parts) / sizes[0]
                 score *= min(1.0, shared / CARRIED_SHARE)
             if best is None or score > best.score:
                 things = own_parts((start, goal), parts, least_px)
@@ -148,23 +147,18 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
 
 def carried_parts(
     labs: list[Float[np.ndarray, "h w 3"]], start: Bool[np.ndarray, "h w"], goal: Bool[np.ndarray, "h w"]
-) -> tuple[tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]], float]:
+) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """The pixels of either place whose colours went from the start and came to the goal: the object's own.
 
-    A shadow's colours go and do not come; a plate that is now hidden was and is white. Also which share they are of all
-    pixels whose colours went or came, at the place where it is less.
+    A shadow's colours go and do not come; a plate that is now hidden was and is white.
     """
     (start_before, start_after), (goal_before, goal_after) = (
         [histogram(lab[place]) * np.count_nonzero(place) for lab in labs] for place in (start, goal)
     )
     left, came = np.maximum(start_before - start_after, 0), np.maximum(goal_after - goal_before, 0)
-    left_near, came_near = (ndimage.maximum_filter1d(colours, 3, axis=0) for colours in (left, came))  # lighter, darker
-    own_start = (left > LEFT_SHARE * start_before) & (came_near > MET_SHARE * left)
-    own_goal = (came > LEFT_SHARE * goal_after) & (left_near > MET_SHARE * came)
-    parts = start & lookup(own_start, labs[0]), goal & lookup(own_goal, labs[1])
-    return parts, min(
-        float(part.sum() / max(turned.sum(), 1)) for part, turned in zip(parts, (left, came), strict=True)
-    )
+    own_start = (left > LEFT_SHARE * start_before) & (came > MET_SHARE * left)
+    own_goal = (came > LEFT_SHARE * goal_after) & (left > MET_SHARE * came)
+    return start & lookup(own_start, labs[0]), goal & lookup(own_goal, labs[1])
 
 
 def own_parts(
@@ -179,7 +173,7 @@ def own_parts(
     kernel = np.ones((3, 3), np.uint8)
     closed = [torch.from_numpy(cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0) for part in parts]
     tidy = [fill_holes(remove_specks(part, least_px), least_px) for part in closed]
-    return (tidy[0], tidy[1]) if all(int(part.sum()) >= CLEAR_PARTS * least_px for part in tidy) else whole
+    return (tidy[0], tidy[1]) if all(bool(part.any()) for part in tidy) else whole
 
 
 def presence(images: list[UInt8[np.ndarray, "h w 3"]], region: Bool[np.ndarray, "h w"]) -> float:
