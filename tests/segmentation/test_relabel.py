@@ -9,7 +9,7 @@ from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OB
 from m2iv_robot.data.stores import StoreConfig, with_base
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
-from m2iv_robot.segmentation.relabel import mended, relabel_store
+from m2iv_robot.segmentation.relabel import mended, relabel_store, without_standing
 
 
 def scene() -> LabelledClip:
@@ -52,6 +52,24 @@ def test_a_store_is_mended_once_and_only_labels_change(tmp_path):
         np.testing.assert_array_equal(load_scene(tmp_path / "b" / "0.npz").frames, scene().frames)
     else:  # an untrained network may contradict the whole robot
         assert again == first
+
+
+def test_background_that_looks_like_a_robot_without_the_plate_becomes_unknown(monkeypatch):
+    """A robot that stands still is in the plate: with it nothing is seen, without it the lower left corner."""
+
+    def seen(network, frames, plate):
+        found = torch.zeros(len(frames), 2, *frames.shape[-2:])
+        if not plate.known.any():
+            rows, columns = found.shape[-2:]
+            found[:, 0, rows // 2 :, : columns // 4] = 0.9
+        return found
+
+    monkeypatch.setattr("m2iv_robot.segmentation.relabel.predict", seen)
+    found = without_standing(Segmenter(SegmenterConfig()), scene())
+    for labels in (*found.labels, found.before_labels, found.after_labels):
+        assert (labels[60:, :30] == UNKNOWN).all()
+        assert (labels[:30, 60:] == BACKGROUND).all()
+    assert (found.labels[:, 10:30, 10:30] == ACTOR).all()
 
 
 def test_an_outlined_base_becomes_actor_and_its_surroundings_unknown():
