@@ -23,7 +23,7 @@ class LiveCamera:
     def __init__(self, node: LifecycleNode) -> None:
         """Ready to subscribe to `image` and `image/compressed`.
 
-        As they are offered: a raw picture is sent in many parts, and on a busy machine best effort loses one of nearly each.
+        As they are offered: a raw picture is sent in many parts, and best effort may lose one of each.
         """
         self._topic = node.resolve_topic_name("image")
         self._arrivals = dict.fromkeys(KINDS, 0)
