@@ -98,7 +98,7 @@ stages: $(INSTALLED_TO_TEST) osmesa
 # The picture in README.md
 picture: $(INSTALLED_TO_RUN)
 	$(M2IV) plan $(PICTURED) segmentation=learned output.root=$(OUTPUTS)/picture/masks output.plans=$(OUTPUTS)/picture/plans \
-	  plan.count=7 plan.episodes=1 placement.polygon_px=[70,92,150,85,205,100,290,133,255,190,125,190]
+	  plan.count=20 placement.polygon_px=[70,92,150,85,205,100,290,133,255,190,125,190]
 	$(BIN)/python docs/picture.py $(M2IV_DATA)/droid_blocks $(OUTPUTS)/picture/masks $(OUTPUTS)/picture/plans/pose_00.png
 
 osmesa:
