@@ -29,7 +29,7 @@ REQUIREMENTS := $(shell cat pyproject.toml setup.cfg setup.py | cksum | cut -d '
 INSTALLED_TO_RUN := $(VENV)/.installed-to-run-$(REQUIREMENTS)
 INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 
-.PHONY: help demo test test-jazzy test-ros soak lint format benchmark weights stages picture osmesa clean
+.PHONY: help demo test test-lasting test-jazzy test-ros soak lint format benchmark weights stages picture osmesa clean
 
 help:
 	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
@@ -47,6 +47,10 @@ demo: $(INSTALLED_TO_RUN)
 
 test: lint osmesa
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# A minute of requests against the augmenter, and 25 times Ctrl-C for each node
+test-lasting: $(INSTALLED_TO_TEST)
+	M2IV_LONG_TESTS=1 ROS_TEST_TIMEOUT_S=180 $(BIN)/python -m pytest tests/ros_nodes/test_lasting.py
 
 # The nodes with the wheels of the other ROS 2 release; the two never share an environment
 test-jazzy:

@@ -55,6 +55,7 @@ def main(bag: str, rate: str) -> int:
     publish(clock, messages[-1][0])
     for publisher in publishers.values():
         publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=20))
+    print("played", flush=True)
     sys.stdin.read()  # publishers stay until the test has what it wants
     node.destroy_node()
     rclpy.try_shutdown()
