@@ -34,6 +34,7 @@ INSTALLED_TO_TEST := $(VENV)/.installed-to-test-$(REQUIREMENTS)
 help:
 	@echo "make demo        make new episodes from the sample that ships, and the page that shows them: outputs/demo"
 	@echo "make test        ruff, import contracts and all tests; M2IV_LONG_TESTS=1: those that take minutes too"
+	@echo "make test-lasting  a minute of requests against the ROS node, and 25 times Ctrl-C for each node"
 	@echo "make test-jazzy  the tests of the ROS nodes with ROS 2 Jazzy, in an environment of its own"
 	@echo "make soak        ten minutes of requests against the ROS node; MINUTES=1"
 	@echo "make format      put the code in shape"
