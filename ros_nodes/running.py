@@ -1,5 +1,6 @@
 """Running a node until Ctrl-C, and ending it in the order that ROS wants."""
 
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,10 @@ from m2iv_robot.errors import M2IVError
 
 FAILED = 1
 HEARD_WITHIN_S = 0.5
+# Fast DDS hands a picture over in parts. By default its buffers hold less than one of 640x480, and parts are lost
+# whenever this process is not scheduled at once; these hold several, as far as net.core.rmem_max allows (docs/ros.md).
+TRANSPORTS, ROOMY = "FASTDDS_BUILTIN_TRANSPORTS", "UDPv4?sockets_size=4MB"
+PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 
 
 class ClosableNode(Protocol):
@@ -36,6 +41,8 @@ def run_node(make: Callable[[], ClosableNode], args: list[str] | None) -> int:
     SIGINT and SIGTERM only set a flag: rclpy's own handlers would end the context before the node could be closed, and
     Python's would raise in the middle of a message's conversion.
     """
+    if not any(name in os.environ for name in PROFILES):
+        os.environ.setdefault(TRANSPORTS, ROOMY)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped, nodes = threading.Event(), []
 

@@ -9,17 +9,18 @@ import time
 from pathlib import Path
 
 TIMEOUT_S = float(os.environ.get("ROS_TEST_TIMEOUT_S", "60"))  # for one step; more for a machine that is very busy
+RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 MATCHED_S = 0.5  # after a service is found, until it has found the client too: an answer before is lost
 
 
 class Processes:
     """Processes of one test; all are ended with it."""
 
-    def __init__(self, folder: Path, domain: int) -> None:
+    def __init__(self, folder: Path, domain: int, discovery: str = "LOCALHOST") -> None:
         self.folder = folder
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain),
-            "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+            RANGE: discovery,
             "ROS_LOG_DIR": str(folder / "ros_log"),
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(Path(__file__).parent)]),
@@ -69,8 +70,8 @@ def node_parameters(**values: object) -> list[str]:
 class Client:
     """A node in this process that calls services, publishes, and keeps the latest message of topics."""
 
-    def __init__(self, domain: int) -> None:
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    def __init__(self, domain: int, discovery: str = "LOCALHOST") -> None:
+        os.environ[RANGE] = discovery
         import rclpy
         from rclpy.executors import SingleThreadedExecutor
 

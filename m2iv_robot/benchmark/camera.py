@@ -14,33 +14,27 @@ import numpy as np
 from jaxtyping import Float
 
 from m2iv_robot.background import build_plate
+from m2iv_robot.benchmark.camera_labs import measure_labs, phases_of
 from m2iv_robot.camera import (
-    Camera,
     CameraConfig,
     CameraFit,
     Correspondences,
     correspondences,
     fit_camera,
     group_by_pose,
-    join,
     measure_stillness,
     median_frame,
 )
 from m2iv_robot.camera.correspondences import rest
-from m2iv_robot.config import preset
 from m2iv_robot.data.lerobot_io import Dataset, DatasetConfig, open_dataset, read_episode
 from m2iv_robot.data.mask_store import MaskStore
-from m2iv_robot.data.simulation import SimulatedEpisode, SimulationConfig, simulate_episode
 from m2iv_robot.errors import ConfigError, DatasetError, M2IVError
-from m2iv_robot.kinematics import Kinematics, RobotConfig, build_kinematics, find_phases
 from m2iv_robot.segmentation import Segmenter, load_segmenter, parse_segmentation
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory
 
 DATA_VARIABLE = "M2IV_DATA"
 DATASETS = ("droid_blocks", "droid_tabletop", "droid_scenes", "bridge_v2")
 PICK_AND_PLACE = "droid_blocks"
-UNVISITED_M = 0.03  # farther than this from every place where the object has been
-GRID_M = 0.0125
 HELD_OUT_S = 0.5  # before the release, besides everything after it
 
 
@@ -67,7 +61,8 @@ def run(config: CameraBenchmarkConfig) -> dict:
     """Table error in simulated labs, fixed and moving real cameras, error of predicted releases."""
     figures: dict = {}
     if config.simulated_labs:
-        figures |= simulated(config)
+        labs, annotated = config.simulated_labs, config.annotated_labs
+        figures |= measure_labs(labs, annotated, config.simulated_episodes, config.segmentation, config.seed)
     if config.stillness:
         figures |= real_stillness(data_folder(config))
     if config.release:
@@ -86,107 +81,6 @@ def data_folder(config: CameraBenchmarkConfig) -> Path:
     if not (folder / PICK_AND_PLACE / "meta" / "info.json").is_file():
         raise DatasetError(f"{folder}: no dataset {PICK_AND_PLACE}; set {DATA_VARIABLE} or benchmark.data=FOLDER")
     return folder
-
-
-def simulated(config: CameraBenchmarkConfig) -> dict:
-    """Table error over unvisited table of every lab, with exact masks and with the segmenter's."""
-    rows = []
-    for lab in range(config.simulated_labs):
-        scene = config.seed + lab
-        settings = replace(
-            preset(SimulationConfig, "simulation", "so101"), fps=10, wrist_width=0, scene_seed=scene, start_y_max=0.0
-        )
-        episodes = [simulate_episode(settings, 100 * scene + index) for index in range(config.simulated_episodes)]
-        rows.append(lab_row(f"lab {scene}", "exact", episodes, [episode.masks for episode in episodes]))
-        if lab < config.annotated_labs:
-            rows.append(lab_row(f"lab {scene}", config.segmentation, episodes, found_masks(config, episodes)))
-    figures = {}
-    for masks in dict.fromkeys(row["masks"] for row in rows):
-        chosen = [row for row in rows if row["masks"] == masks]
-        figures[f"table_error_{masks}_median_cm"] = float(np.mean([row["median_cm"] for row in chosen]))
-        figures[f"table_error_{masks}_p95_cm"] = float(np.max([row["p95_cm"] for row in chosen]))
-    return figures | {"simulated": rows}
-
-
-def found_masks(config: CameraBenchmarkConfig, episodes: list[SimulatedEpisode]) -> list[MaskTrajectory | None]:
-    """Masks of a whole lab as annotation makes them: rough ones, one plate from them all, final ones.
-
-    None for an episode that the segmenter gives up on.
-    """
-    segmenter = load_segmenter(parse_segmentation({"name": config.segmentation}))
-    phases = [tuple(phases_of(simulated.episode)[1]) for simulated in episodes]
-    rough = [segment(segmenter, item.episode, None, span) for item, span in zip(episodes, phases, strict=True)]
-    usable = [(item.episode.frames, masks) for item, masks in zip(episodes, rough, strict=True) if masks is not None]
-    plate = build_plate([frames for frames, _ in usable], [masks for _, masks in usable])
-    return [segment(segmenter, item.episode, plate, span) for item, span in zip(episodes, phases, strict=True)]
-
-
-def segment(segmenter: Segmenter, episode: Episode, plate, phases: tuple[EpisodePhases, ...]) -> MaskTrajectory | None:
-    """Masks of one episode; None where the segmenter gives up."""
-    try:
-        return segmenter.segment(episode, plate, None, phases)
-    except M2IVError:
-        return None
-
-
-def phases_of(episode: Episode) -> tuple[Kinematics, list[EpisodePhases]]:
-    """The episode's kinematics, and when something is held."""
-    kinematics = build_kinematics(RobotConfig(), episode.state_names, episode.action_names, episode.robot_type)
-    positions = kinematics.forward(episode.state)[:, :3, 3]
-    opening = kinematics.gripper_opening(episode.state)
-    return kinematics, find_phases(opening, episode.fps, tool_positions_m=positions)
-
-
-def lab_row(name: str, kind: str, episodes: list[SimulatedEpisode], masks: list[MaskTrajectory | None]) -> dict:
-    """Fit on all episodes of a lab and compare with its true camera."""
-    parts, contacts = [], []
-    for simulated_episode, found in zip(episodes, masks, strict=True):
-        if found is None:
-            continue
-        kinematics, phases = phases_of(simulated_episode.episode)
-        poses = kinematics.forward(simulated_episode.episode.state)
-        parts.append(correspondences(found, poses, phases, simulated_episode.episode.fps))
-        contacts += [poses[frame] for phase in phases for frame in (phase.grasp, phase.release - 1)]
-    true = true_camera(episodes[0])
-    data = join(parts)
-    fit = fit_camera(data, (true.width, true.height), CameraConfig(), tuple(kinematics.config.finger_offset_m))
-    places = unvisited(episodes, kinematics, true)
-    plane_z_m = fit.support_height_m(np.stack(contacts))
-    reached = fit.camera.unproject(true.project(places), plane_z_m)
-    error_cm = 100 * np.linalg.norm((reached - places)[:, :2], axis=1)
-    return {
-        "lab": name,
-        "masks": kind,
-        "episodes": len(parts),
-        "points": len(data),
-        "places": len(places),
-        "median_cm": float(np.median(error_cm)),
-        "p95_cm": float(np.percentile(error_cm, 95)),
-        "worst_cm": float(error_cm.max()),
-        "residual_px": fit.median_residual_px,
-        "focal_error": float(fit.camera.focal_px / true.focal_px - 1),
-    }
-
-
-def true_camera(episode: SimulatedEpisode) -> Camera:
-    """The simulator's own camera."""
-    height, width = episode.episode.frames.shape[-2:]
-    pose = episode.world_to_camera
-    return Camera(float(episode.intrinsics[0, 0]), width, height, pose[:3, :3], pose[:3, 3])
-
-
-def unvisited(episodes: list[SimulatedEpisode], kinematics: Kinematics, camera: Camera) -> Float[np.ndarray, "n 3"]:
-    """Places of an object's centre on the table: in view and within reach, away from where any has been."""
-    box = SimulationConfig()
-    x, y = np.meshgrid(
-        np.arange(box.start_x_min, box.start_x_max, GRID_M), np.arange(box.start_y_min, box.start_y_max, GRID_M)
-    )
-    height_m = episodes[0].object_positions_m[0, 2]
-    places = np.stack([x.ravel(), y.ravel(), np.full(x.size, height_m)], axis=1)
-    places = places[kinematics.within_reach(places) & camera.visible(places)]
-    been = np.concatenate([episode.object_positions_m[:, :2] for episode in episodes])
-    distance = np.linalg.norm(places[:, None, :2] - been[None], axis=2).min(1)
-    return places[distance > UNVISITED_M]
 
 
 def real_stillness(folder: Path) -> dict:

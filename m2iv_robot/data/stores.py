@@ -34,8 +34,9 @@ class StoreConfig:
     episodes: list[int] = field(default_factory=list)  # of a LeRobot dataset; empty: all
     excluded: list[str] = field(default_factory=list)  # clips by name without suffix
     held_out: list[str] = field(default_factory=list)  # clips whose collector and date are left out altogether
-    outlines: dict[str, list[int]] = field(default_factory=dict)  # clip -> x, y, x, y, ... px of a robot base that
-    # never moves; where there are any, only these clips are labelled
+    outlines: dict[str, list[list[int]]] = field(default_factory=dict)  # clip -> parts of a robot that never move, each
+    # as x, y, x, y, ... px
+    only_outlined: bool = False  # leave all other clips out, and say nothing about objects in these
     excluded_verbs: list[str] = field(default_factory=lambda: ["Open", "Close", "Turn"])
     count: int = 60  # simulated episodes
     first_scene: int = 1000  # scene seed of the first
@@ -43,7 +44,7 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("clips", "dataset", "simulation"):
             raise ConfigError(f"store.kind: clips, dataset and simulation are known, got {self.kind!r}")
-        wrong = [name for name, corners in self.outlines.items() if len(corners) < 6 or len(corners) % 2]
+        wrong = [name for name, parts in self.outlines.items() if any(len(part) < 6 or len(part) % 2 for part in parts)]
         if wrong:
             raise ConfigError(f"store.outlines.{wrong[0]}: give x, y of three corners or more")
 
@@ -53,8 +54,8 @@ def build_store(config: StoreConfig, labels: PseudoLabelConfig, simulation: Simu
     if config.kind == "simulation":
         return build_simulated(config, simulation, folder)
     if config.kind == "clips":
-        return label_all(clips_of(config), labels, folder, config.outlines)
-    return label_all(episodes_of(config), labels, folder, {})
+        return label_all(clips_of(config), labels, folder, config)
+    return label_all(episodes_of(config), labels, folder, config)
 
 
 def clips_of(config: StoreConfig) -> Iterable[tuple[str, str, np.ndarray]]:
@@ -71,7 +72,7 @@ def clips_of(config: StoreConfig) -> Iterable[tuple[str, str, np.ndarray]]:
     days = {f"{row['collector']}_{row['date']}" for row in rows if Path(row["file"]).stem in config.held_out}
     for row in rows:
         name, day = Path(row["file"]).stem, f"{row['collector']}_{row['date']}"
-        if config.outlines and name not in config.outlines:
+        if config.only_outlined and name not in config.outlines:
             continue
         if day not in days and name not in config.excluded and row["verb"] not in config.excluded_verbs:
             yield name, day, read_video(Path(config.source) / row["file"])
@@ -111,9 +112,9 @@ def label_all(
     clips: Iterable[tuple[str, str, np.ndarray]],
     config: PseudoLabelConfig,
     folder: Path,
-    outlines: dict[str, list[int]],
+    store: StoreConfig,
 ) -> Counter:
-    """Pseudo-label clips into the store, with the outlined bases as actor; returns the outcome of each."""
+    """Pseudo-label clips into the store, with the outlined parts as actor; returns the outcome of each."""
     outcomes: Counter = Counter()
     for name, group, frames in clips:
         path = folder / f"{name}.npz"
@@ -124,8 +125,8 @@ def label_all(
         if isinstance(labelled, str):
             outcomes[labelled] += 1
             continue
-        if name in outlines:
-            labelled = with_base(labelled, outlines[name])
+        if name in store.outlines:
+            labelled = with_standing(labelled, store.outlines[name], objects=not store.only_outlined)
         save_scene(path, labelled, group)
         outcomes["kept"] += 1
         outcomes["kept, with object"] += int((labelled.before_labels == OBJECT).any())
@@ -133,22 +134,24 @@ def label_all(
     return outcomes
 
 
-def with_base(scene: LabelledClip, outline: list[int]) -> LabelledClip:
-    """A scene whose outlined robot base, which subtraction cannot see, is actor; what surrounds it becomes unknown.
+def with_standing(scene: LabelledClip, parts: list[list[int]], objects: bool) -> LabelledClip:
+    """A scene whose outlined robot parts, which subtraction cannot see, are actor; what surrounds them becomes unknown.
 
-    The arm above the base hides in the same way, so more is unknown upwards. Nothing is said about the object at the
-    clip's ends, where the base might hide it.
+    The arm above a base hides in the same way, so more is unknown upwards. Without `objects` nothing is said about
+    the object at the clip's ends, where the standing arm might hide it.
     """
     base = np.zeros(scene.labels.shape[1:], np.uint8)
-    cv2.fillPoly(base, [np.array(outline, np.int32).reshape(-1, 2)], 1)
+    for part in parts:
+        cv2.fillPoly(base, [np.array(part, np.int32).reshape(-1, 2)], 1)
     above = np.zeros_like(base)
     above[:-ABOVE_BASE_PX] = base[ABOVE_BASE_PX:]
     near = (_grown(base, NEAR_BASE_PX) | _grown(base | above, NEAR_BASE_PX // 2)).astype(bool)
     core = cv2.erode(base, np.ones((3, 3), np.uint8)).astype(bool)
     labels = np.where(near & (scene.labels != ACTOR), UNKNOWN, scene.labels)
     labels = np.where(core, ACTOR, labels).astype(np.uint8)
-    unknown = np.full_like(scene.before_labels, UNKNOWN)
-    return replace(scene, labels=labels, before_labels=unknown, after_labels=unknown.copy())
+    silent = near if objects else np.ones_like(near)
+    before, after = (np.where(silent, UNKNOWN, ends) for ends in (scene.before_labels, scene.after_labels))
+    return replace(scene, labels=labels, before_labels=before, after_labels=after)
 
 
 def _grown(mask: np.ndarray, radius_px: int) -> np.ndarray:

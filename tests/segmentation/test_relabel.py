@@ -6,7 +6,7 @@ import torch
 
 from m2iv_robot.data.clips import load_scene, save_scene
 from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
-from m2iv_robot.data.stores import StoreConfig, with_base
+from m2iv_robot.data.stores import StoreConfig, with_standing
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
 from m2iv_robot.segmentation.relabel import mended, relabel_store, without_standing
@@ -72,16 +72,29 @@ def test_background_that_looks_like_a_robot_without_the_plate_becomes_unknown(mo
     assert (found.labels[:, 10:30, 10:30] == ACTOR).all()
 
 
+BASE = [60, 60, 90, 60, 90, 90, 60, 90]
+CORNER = [140, 100, 155, 100, 155, 115, 140, 115]
+
+
 def test_an_outlined_base_becomes_actor_and_its_surroundings_unknown():
-    found = with_base(scene(), [60, 60, 90, 60, 90, 90, 60, 90])
+    found = with_standing(scene(), [BASE, CORNER], objects=False)
     assert (found.labels[:, 65:85, 65:85] == ACTOR).all()
     assert (found.labels[:, 55, 75] == UNKNOWN).all()  # just above
     assert (found.labels[:, 40, 75] == UNKNOWN).all()  # where the arm goes up from it
     assert (found.labels[:, 75, 120] == BACKGROUND).all()
     assert (found.labels[:, 15:25, 15:25] == ACTOR).all()  # the labelled arm stays
+    assert (found.labels[:, 104:110, 145:150] == ACTOR).all()  # the other part
     assert (found.before_labels == UNKNOWN).all()
+
+
+def test_beside_an_outlined_base_the_scene_keeps_what_it_says_of_objects():
+    before = scene()
+    found = with_standing(before, [BASE], objects=True)
+    assert (found.before_labels[65:85, 65:85] == UNKNOWN).all()
+    assert (found.before_labels[:20] == before.before_labels[:20]).all()
+    assert (found.after_labels[:, 120:] == before.after_labels[:, 120:]).all()
 
 
 def test_an_outline_of_two_corners_is_refused_by_name():
     with pytest.raises(ConfigError, match="0024"):
-        StoreConfig(outlines={"0024": [1, 2, 3, 4]})
+        StoreConfig(outlines={"0024": [[1, 2, 3, 4]]})
