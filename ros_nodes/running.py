@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from types import FrameType
 from typing import Protocol
 
@@ -35,14 +35,19 @@ class ClosableNode(Protocol):
         """Every node's own."""
 
 
+def make_room(environment: MutableMapping[str, str]) -> None:
+    """Ask for buffers that hold raw images, unless somebody has asked for something else."""
+    if not any(name in environment for name in PROFILES):
+        environment.setdefault(TRANSPORTS, ROOMY)
+
+
 def run_node(make: Callable[[], ClosableNode], args: list[str] | None) -> int:
     """Make the node and spin it; returns the exit status.
 
     SIGINT and SIGTERM only set a flag: rclpy's own handlers would end the context before the node could be closed, and
     Python's would raise in the middle of a message's conversion.
     """
-    if not any(name in os.environ for name in PROFILES):
-        os.environ.setdefault(TRANSPORTS, ROOMY)
+    make_room(os.environ)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopped, nodes = threading.Event(), []
 

@@ -5,7 +5,7 @@ like the object. There is one object, of known colours, on one way; what is none
 what the network missed of it is put in.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from m2iv_robot.segmentation.states import distance, is_shadow, lab_video
 from m2iv_robot.segmentation.tracking import (
     FOREGROUND_COLOUR,
     Appearance,
+    Candidate,
     best_path,
     candidates,
     foreground,
@@ -36,6 +37,7 @@ OWN_COLOUR_SHARE = 0.95  # of the target, whose most frequent colours are the ob
 ROBOT_COLOUR_SHARE = 0.85
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
+UNSEEN_COST = 0.6  # of a way through a part that the network does not call the object at all
 SAME_SIZE = 1.5  # times the object's area; a larger thing is not the object alone
 
 
@@ -169,7 +171,7 @@ def _follow(
     area = float(np.median([(film.object[t] & moving[t]).sum() for span in ends for t in span]))
     size = float(np.sqrt(area))
     start, goal = (_middle(film.object[t] & moving[t]) for t in (ends[0][0], ends[1][-1]))
-    options = [candidates(frame, mask, looks, area) for frame, mask in zip(film.video, moving, strict=True)]
+    options = [_judged(candidates(film.video[t], moving[t], looks, area), film.object[t]) for t in range(len(moving))]
     path = best_path(options, start, goal, size)
     seen_in = {t: choice for t, choice in enumerate(path) if choice is not None}
     if not seen_in:
@@ -178,6 +180,11 @@ def _follow(
     for t, choice in seen_in.items():
         parts[t] = object_part(film.video[t], moving[t], choice, looks, size)
     return parts, moving, float(np.sqrt(np.median([choice.mask.sum() for choice in seen_in.values()])))
+
+
+def _judged(options: list[Candidate], seen: Bool[np.ndarray, "h w"]) -> list[Candidate]:
+    """The candidates of a frame, dearer the less of them the network calls the object: robots have its colours, too."""
+    return [replace(one, cost=one.cost + UNSEEN_COST * (1 - float(seen[one.mask].mean()))) for one in options]
 
 
 def _middle(mask: Bool[np.ndarray, "h w"]) -> np.ndarray:

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from drawn_scene import BLUE, HELD, LENGTH, START, draw, table
+from drawn_scene import BLUE, GREY, HELD, LENGTH, START, draw, table, tip_at
 
 from m2iv_robot.masks import iou
 from m2iv_robot.segmentation.following import follow_object
@@ -80,6 +80,25 @@ def test_what_is_known_of_the_object_tells_it_from_a_thing_that_the_network_take
     found = follow_object(episode.frames, given, without, (HELD,), target)
     assert not found.object[HELD.release :, 76:90, 50:75].any(0).all()
     assert iou(found.object, truth.object).mean() > 0.7
+
+
+def test_a_part_of_the_robot_in_the_objects_colours_is_not_the_object(scene):
+    """A motor on the arm, all of which is seen, while fingers hide half of what they hold."""
+    episode, truth = draw()
+    frames, object_ = episode.frames.clone(), truth.object.clone()
+    for t in range(LENGTH):
+        x, y = (round(value) for value in tip_at(t))
+        motor = frames[t, :, max(y - 28, 0) : max(y - 16, 0), x - 5 : x + 5]
+        motor[:] = torch.tensor(BLUE, dtype=torch.uint8)[:, None, None]
+        if HELD.grasp <= t < HELD.release:
+            hidden = object_[t].clone()
+            hidden[:, x:] = False
+            frames[t, :, hidden] = torch.tensor(GREY, dtype=torch.uint8)[:, None]
+            object_[t] &= ~hidden
+    given = MaskTrajectory(truth.actor | (truth.object & ~object_), object_, truth.confidence)
+    found = follow_object(frames, given, scene, (HELD,))
+    held = slice(HELD.grasp, HELD.release)
+    assert iou(found.object[held], object_[held]).min() > 0.6
 
 
 @pytest.mark.parametrize("missing", ["object", "actor"])
