@@ -12,13 +12,22 @@ import numpy as np
 
 from m2iv_robot.data.clips import save_scene
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
-from m2iv_robot.data.pseudo_labels import ACTOR, OBJECT, UNKNOWN, LabelledClip, PseudoLabelConfig, label_clip
+from m2iv_robot.data.pseudo_labels import (
+    ACTOR,
+    BACKGROUND,
+    OBJECT,
+    UNKNOWN,
+    LabelledClip,
+    PseudoLabelConfig,
+    label_clip,
+)
 from m2iv_robot.data.simulation import SimulatedEpisode, SimulationConfig, simulate_episode
 from m2iv_robot.errors import ConfigError, DatasetError, PlanError
 
 logger = logging.getLogger(__name__)
 
 ABOVE_BASE_PX = 25  # how far above an outlined base the arm may hide
+UNCLEAR_PX = 3  # how far around an unclear place labels are not trusted
 NEAR_BASE_PX = 12  # how far around it the outline is not trusted
 SIMULATED_FRAMES = 20  # kept of each simulated episode
 LABS = ((192, 320), (240, 320), (180, 320))  # picture sizes (height, width), in turn
@@ -34,8 +43,10 @@ class StoreConfig:
     episodes: list[int] = field(default_factory=list)  # of a LeRobot dataset; empty: all
     excluded: list[str] = field(default_factory=list)  # clips by name without suffix
     held_out: list[str] = field(default_factory=list)  # clips whose collector and date are left out altogether
-    outlines: dict[str, list[list[int]]] = field(default_factory=dict)  # clip -> parts of a robot that never move, each
-    # as x, y, x, y, ... px
+    outlines: dict[str, list[list[int]]] = field(default_factory=dict)  # clip -> robot parts that never move, each as
+    # x, y, x, y, ... px
+    unclear: dict[str, list[list[int]]] = field(default_factory=dict)  # clip -> places whose labels are not trusted:
+    # smears that an arm left in the plate, other robots
     only_outlined: bool = False  # leave all other clips out, and say nothing about objects in these
     excluded_verbs: list[str] = field(default_factory=lambda: ["Open", "Close", "Turn"])
     count: int = 60  # simulated episodes
@@ -44,9 +55,10 @@ class StoreConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("clips", "dataset", "simulation"):
             raise ConfigError(f"store.kind: clips, dataset and simulation are known, got {self.kind!r}")
-        wrong = [name for name, parts in self.outlines.items() if any(len(part) < 6 or len(part) % 2 for part in parts)]
-        if wrong:
-            raise ConfigError(f"store.outlines.{wrong[0]}: give x, y of three corners or more")
+        for kind in ("outlines", "unclear"):
+            for name, parts in getattr(self, kind).items():
+                if any(len(part) < 6 or len(part) % 2 for part in parts):
+                    raise ConfigError(f"store.{kind}.{name}: give x, y of three corners or more")
 
 
 def build_store(config: StoreConfig, labels: PseudoLabelConfig, simulation: SimulationConfig, folder: Path) -> Counter:
@@ -125,6 +137,8 @@ def label_all(
         if isinstance(labelled, str):
             outcomes[labelled] += 1
             continue
+        if name in store.unclear:
+            labelled = without_labels(labelled, store.unclear[name])
         if name in store.outlines:
             labelled = with_standing(labelled, store.outlines[name], objects=not store.only_outlined)
         save_scene(path, labelled, group)
@@ -140,9 +154,7 @@ def with_standing(scene: LabelledClip, parts: list[list[int]], objects: bool) ->
     The arm above a base hides in the same way, so more is unknown upwards. Without `objects` nothing is said about
     the object at the clip's ends, where the standing arm might hide it.
     """
-    base = np.zeros(scene.labels.shape[1:], np.uint8)
-    for part in parts:
-        cv2.fillPoly(base, [np.array(part, np.int32).reshape(-1, 2)], 1)
+    base = drawn(parts, scene.labels.shape[1:])
     above = np.zeros_like(base)
     above[:-ABOVE_BASE_PX] = base[ABOVE_BASE_PX:]
     near = (_grown(base, NEAR_BASE_PX) | _grown(base | above, NEAR_BASE_PX // 2)).astype(bool)
@@ -152,6 +164,24 @@ def with_standing(scene: LabelledClip, parts: list[list[int]], objects: bool) ->
     silent = near if objects else np.ones_like(near)
     before, after = (np.where(silent, UNKNOWN, ends) for ends in (scene.before_labels, scene.after_labels))
     return replace(scene, labels=labels, before_labels=before, after_labels=after)
+
+
+def without_labels(scene: LabelledClip, parts: list[list[int]]) -> LabelledClip:
+    """A scene whose background is unknown in and just around the outlined places."""
+    unclear = _grown(drawn(parts, scene.labels.shape[1:]), UNCLEAR_PX).astype(bool)
+    silent = {
+        name: np.where(unclear & (getattr(scene, name) == BACKGROUND), UNKNOWN, getattr(scene, name))
+        for name in ("labels", "before_labels", "after_labels")
+    }
+    return replace(scene, **silent)
+
+
+def drawn(parts: list[list[int]], shape: tuple[int, ...]) -> np.ndarray:
+    """The inside of outlines as a mask of 0 and 1."""
+    mask = np.zeros(shape, np.uint8)
+    for part in parts:
+        cv2.fillPoly(mask, [np.array(part, np.int32).reshape(-1, 2)], 1)
+    return mask
 
 
 def _grown(mask: np.ndarray, radius_px: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import torch
 
 from m2iv_robot.data.clips import load_scene, save_scene
 from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
-from m2iv_robot.data.stores import StoreConfig, with_standing
+from m2iv_robot.data.stores import StoreConfig, with_standing, without_labels
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
 from m2iv_robot.segmentation.relabel import mended, relabel_store, without_standing
@@ -95,6 +95,15 @@ def test_beside_an_outlined_base_the_scene_keeps_what_it_says_of_objects():
     assert (found.after_labels[:, 120:] == before.after_labels[:, 120:]).all()
 
 
+def test_in_an_unclear_place_nothing_is_said_but_of_the_arm():
+    found = without_labels(scene(), [[5, 5, 50, 5, 50, 50, 5, 50]])
+    assert (found.labels[:, 35:50, 5:50] == UNKNOWN).all()
+    assert (found.labels[:, 10:30, 10:30] == ACTOR).all()
+    assert (found.labels[:, 60:] == BACKGROUND).all()
+    assert (found.before_labels[5:50, 5:50] == UNKNOWN).all()
+
+
 def test_an_outline_of_two_corners_is_refused_by_name():
-    with pytest.raises(ConfigError, match="0024"):
-        StoreConfig(outlines={"0024": [[1, 2, 3, 4]]})
+    for kind in ("outlines", "unclear"):
+        with pytest.raises(ConfigError, match=f"{kind}.0024"):
+            StoreConfig(**{kind: {"0024": [[1, 2, 3, 4]]}})
