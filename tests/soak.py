@@ -2,7 +2,8 @@
 
 Prints what it saw, and ends with 1 where a request was lost, the node died, the camera came slower than 25 Hz while an
 episode was made, Ctrl-C did not end the node cleanly, or memory grew by 2 % or more: the least between requests (an
-episode that is being shown takes some) in the last third of the run against the second.
+episode that is being shown takes some) in the last half against the first, counted from the first episode that the last
+loaded models made. Models are loaded again in the first third of the run only.
 """
 
 import json
@@ -20,7 +21,7 @@ from augmenter_client import ACTIVATE, CLEANUP, CONFIGURE, DEACTIVATE, SAMPLE, A
 from ros_processes import Client, Processes, interrupt, node_parameters, wait_until
 
 LEAST_CAMERA_HZ, MOST_GROWTH = 25.0, 0.02
-LIFECYCLE_EVERY, RELOAD_EVERY = 6, 20  # requests
+LIFECYCLE_EVERY, RELOAD_EVERY = 6, 5  # requests
 SETTLED_S = 2.5  # after a request, until the status tells the memory at rest
 AS_ROBOTS_HAVE_IT = "SUBNET"  # what is discovered: with LOCALHOST, rmw_fastrtps chooses other ways for messages
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -44,15 +45,17 @@ class Soak:
         self.camera_hz: list[float] = []  # received by the node
         self.published_hz: list[float] = []  # by the camera, at that time
         self.memory: list[tuple[float, float]] = []  # of the node and of the generator, after each request
+        self.warm: int | None = None  # where in `memory` the models that are loaded had made their first episode
 
     def run(self, seconds: float) -> None:
         """Requests until the time is over."""
-        end, number = time.monotonic() + seconds, 0
-        while time.monotonic() < end:
+        begin, number = time.monotonic(), 0
+        while (elapsed := time.monotonic() - begin) < seconds:
             number += 1
             self.request(cancel_after_s=self.random.choice([0.0, 0.3, 2.0, None]))
-            if number % RELOAD_EVERY == 0:
+            if number % RELOAD_EVERY == 0 and elapsed < seconds / 3:
                 self.cycle(DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE)
+                self.warm = None
             elif number % LIFECYCLE_EVERY == 0:
                 self.cycle(DEACTIVATE, ACTIVATE)
 
@@ -69,6 +72,8 @@ class Soak:
         self.outcomes[state] = self.outcomes.get(state, 0) + 1
         time.sleep(SETTLED_S)
         self.memory.append((memory_mb(self.pid), float(self.augmenter.status("generator memory MB") or 0)))
+        if state == "done" and self.warm is None:
+            self.warm = len(self.memory) - 1
         if state == "failed" or (state != "done" and cancel_after_s is None):
             self.lost.append(self.augmenter.status(answer.message))
 
@@ -87,11 +92,11 @@ class Soak:
 
     def figures(self) -> dict:
         """What was seen."""
-        third = len(self.memory) // 3
+        settled = self.memory[self.warm :] if self.warm is not None else []
         growth = np.zeros(2)
-        if third:
-            least = [np.min(span, 0) for span in (self.memory[third : 2 * third], self.memory[2 * third :])]
-            growth = least[1] / np.maximum(least[0], 1) - 1
+        if len(settled) > 1:
+            first, last = (np.min(half, 0) for half in (settled[: len(settled) // 2], settled[len(settled) // 2 :]))
+            growth = last / np.maximum(first, 1) - 1
         tenths = [list(part) for part in np.array_split(np.array(self.memory).reshape(-1, 2), 10) if len(part)]
         rates = sorted(self.camera_hz) or [0.0]
         return {
@@ -102,6 +107,7 @@ class Soak:
             "camera_hz_samples": len(rates),
             "camera_published_hz_median": statistics.median(self.published_hz or [0.0]),
             "memory_mb": [np.median(part, 0).round().tolist() for part in tenths],  # by tenth: node, generator
+            "memory_settled_mb": settled,
             "node_memory_growth": round(float(growth[0]), 4),
             "generator_memory_growth": round(float(growth[1]), 4),
         }
