@@ -4,15 +4,17 @@ A scene is one .npz file: frames `n h w 3`, labels `n h w` (see `pseudo_labels`)
 after the robot touched it with their labels. Sample `index` of a seed is always the same.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from m2iv_robot.data.pairs import PairConfig, draw_pair, to_tensors
-from m2iv_robot.data.pseudo_labels import LabelledClip
+from m2iv_robot.data.pseudo_labels import BACKGROUND, UNKNOWN, LabelledClip
 from m2iv_robot.errors import ConfigError, DatasetError
 
 SCENE_KEYS = ("frames", "labels", "plate", "known", "before", "after", "before_labels", "after_labels")
@@ -22,6 +24,12 @@ def save_scene(path: Path, scene: LabelledClip, group: str) -> None:
     """Write a scene; `group` names what training and test must not share (a lab's day, a simulated robot)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{key: getattr(scene, key) for key in SCENE_KEYS}, group=group)
+
+
+def without_background(scene: LabelledClip, where: Bool[np.ndarray, "h w"]) -> LabelledClip:
+    """The scene in which what is labelled background at some places is unknown."""
+    labels = {name: getattr(scene, name) for name in ("labels", "before_labels", "after_labels")}
+    return replace(scene, **{name: np.where(where & (old == BACKGROUND), UNKNOWN, old) for name, old in labels.items()})
 
 
 def load_scene(path: Path) -> LabelledClip:

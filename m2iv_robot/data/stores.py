@@ -10,11 +10,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from m2iv_robot.data.clips import save_scene
+from m2iv_robot.data.clips import save_scene, without_background
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
 from m2iv_robot.data.pseudo_labels import (
     ACTOR,
-    BACKGROUND,
     OBJECT,
     UNKNOWN,
     LabelledClip,
@@ -138,7 +137,8 @@ def label_all(
             outcomes[labelled] += 1
             continue
         if name in store.unclear:
-            labelled = without_labels(labelled, store.unclear[name])
+            unclear = drawn(store.unclear[name], labelled.plate.shape[:2])
+            labelled = without_background(labelled, _grown(unclear, UNCLEAR_PX) > 0)
         if name in store.outlines:
             labelled = with_standing(labelled, store.outlines[name], objects=not store.only_outlined)
         save_scene(path, labelled, group)
@@ -164,16 +164,6 @@ def with_standing(scene: LabelledClip, parts: list[list[int]], objects: bool) ->
     silent = near if objects else np.ones_like(near)
     before, after = (np.where(silent, UNKNOWN, ends) for ends in (scene.before_labels, scene.after_labels))
     return replace(scene, labels=labels, before_labels=before, after_labels=after)
-
-
-def without_labels(scene: LabelledClip, parts: list[list[int]]) -> LabelledClip:
-    """A scene whose background is unknown in and just around the outlined places."""
-    unclear = _grown(drawn(parts, scene.labels.shape[1:]), UNCLEAR_PX).astype(bool)
-    silent = {
-        name: np.where(unclear & (getattr(scene, name) == BACKGROUND), UNKNOWN, getattr(scene, name))
-        for name in ("labels", "before_labels", "after_labels")
-    }
-    return replace(scene, **silent)
 
 
 def drawn(parts: list[list[int]], shape: tuple[int, ...]) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from m2iv_robot.data.clips import load_scene, save_scene
+from m2iv_robot.data.clips import load_scene, save_scene, without_background
 from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, UNKNOWN, LabelledClip
 from m2iv_robot.masks import resize
 from m2iv_robot.models.segmenter import Segmenter
@@ -72,14 +72,7 @@ def without_standing(network: Segmenter, scene: LabelledClip) -> LabelledClip:
     """The scene with unknown labels where its background looks like a robot to a network that is given no plate."""
     image, known = plate_of(scene)
     actor, _ = probabilities(network, scene, Plate(image, known & False))
-    standing = np.median(actor, 0) > STANDING
-    return replace(
-        scene,
-        **{
-            name: np.where(standing & (getattr(scene, name) == BACKGROUND), UNKNOWN, getattr(scene, name))
-            for name in ("labels", "before_labels", "after_labels")
-        },
-    )
+    return without_background(scene, np.median(actor, 0) > STANDING)
 
 
 def mended(

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from m2iv_robot.data.clips import load_scene, save_scene
+from m2iv_robot.data.clips import load_scene, save_scene, without_background
 from m2iv_robot.data.pseudo_labels import ACTOR, ACTOR_OR_OBJECT, BACKGROUND, OBJECT, UNKNOWN, LabelledClip
-from m2iv_robot.data.stores import StoreConfig, with_standing, without_labels
+from m2iv_robot.data.stores import StoreConfig, drawn, with_standing
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
 from m2iv_robot.segmentation.relabel import mended, relabel_store, without_standing
@@ -96,7 +96,7 @@ def test_beside_an_outlined_base_the_scene_keeps_what_it_says_of_objects():
 
 
 def test_in_an_unclear_place_nothing_is_said_but_of_the_arm():
-    found = without_labels(scene(), [[5, 5, 50, 5, 50, 50, 5, 50]])
+    found = without_background(scene(), drawn([[5, 5, 50, 5, 50, 50, 5, 50]], (96, 160)) > 0)
     assert (found.labels[:, 35:50, 5:50] == UNKNOWN).all()
     assert (found.labels[:, 10:30, 10:30] == ACTOR).all()
     assert (found.labels[:, 60:] == BACKGROUND).all()
