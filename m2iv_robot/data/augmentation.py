@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 
 Image = UInt8[np.ndarray, "h w 3"]
 Mask = Bool[np.ndarray, "h w"]
+GREY_SHARE = 0.25  # of plain things: white, grey or black, as robots are
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,10 @@ def textured_sprite(picture: UInt8[np.ndarray, "h w 3"], size_px: int, generator
         image = picture[top : top + height, left : left + width].astype(np.float32)
         image = image * generator.uniform(0.6, 1.3, 3)
     else:
-        image = np.broadcast_to(generator.uniform(10, 245, 3), (height, width, 3)).astype(np.float32)
+        colour = generator.uniform(10, 245, 3)
+        if generator.random() < GREY_SHARE:
+            colour = colour.mean() + generator.normal(0, 6, 3)
+        image = np.broadcast_to(colour, (height, width, 3)).astype(np.float32)
         if generator.random() < 0.4:
             stripe = (np.arange(height) * generator.uniform(0.1, 0.6)).astype(int) % 2 == 0
             image = np.where(stripe[:, None, None], image, generator.uniform(10, 245, 3))

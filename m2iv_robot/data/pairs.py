@@ -38,7 +38,9 @@ class PairConfig:
     max_scale: float = 1.4
     new_plate: float = 0.6  # a simulated robot before a real plate
     pasted_object: float = 0.8  # a scene without an object of its own gets one
+    held: float = 0.4  # of a pasted object's states, in the gripper; else where it started or ends
     distractor: float = 0.4
+    under_hand: float = 0.35  # of distractors, lies where the hand is
     rest_scene: float = 0.15  # the pair is the scene before against the scene after
     still_robot: float = 0.35  # parts of the robot that do not move are in the plate
     standing_robot: float = 0.3  # another scene's robot base stands at the edge, where a scene is lent that has one
@@ -80,10 +82,10 @@ def draw_pair(
     if standing is not None and generator.random() < config.standing_robot:
         pair = add_standing_robot(pair, standing, generator)
     if generator.random() < config.distractor:
-        pair = add_distractor(pair, other, generator)
+        pair = add_distractor(pair, other, config.under_hand, generator)
     has_object = any((labels == OBJECT).sum() >= 12 for labels in pair.labels)
     if generator.random() < (0.25 if has_object else 1.0) * config.pasted_object:
-        pair = add_object(pair, other, generator)
+        pair = add_object(pair, other, config.held, generator)
     if generator.random() < config.still_robot:
         pair = keep_still_parts(pair, generator)
     if generator.random() < config.damaged_plate:
@@ -187,10 +189,11 @@ def random_spot(shape: tuple[int, int], generator: np.random.Generator) -> tuple
     return float(generator.uniform(0.03, 0.97) * shape[1]), float(generator.uniform(0.25, 0.97) * shape[0])
 
 
-def add_distractor(pair: Pair, other: LabelledClip, generator: np.random.Generator) -> Pair:
-    """A thing that lies still: in the plate and, behind robot and object, in both frames."""
+def add_distractor(pair: Pair, other: LabelledClip, under_hand: float, generator: np.random.Generator) -> Pair:
+    """A thing that lies still: in the plate and, behind robot and object, in both frames; some under the hand."""
     shape = pair.plate.shape[:2]
-    image, mask = place(random_sprite(other, shape[0], generator), random_spot(shape, generator), shape)
+    spot = held_spot(pair.labels[int(generator.integers(2))], generator) if generator.random() < under_hand else None
+    image, mask = place(random_sprite(other, shape[0], generator), spot or random_spot(shape, generator), shape)
     plate = blend(pair.plate, image, mask, 0.5)
     frames = [
         blend(frame, image, mask & (labels == BACKGROUND), 0.5)
@@ -209,7 +212,7 @@ def held_spot(labels: UInt8[np.ndarray, "h w"], generator: np.random.Generator) 
     return float(columns[pick] + generator.normal(0, 2)), float(rows[pick] + generator.uniform(-4, 6))
 
 
-def add_object(pair: Pair, other: LabelledClip, generator: np.random.Generator) -> Pair:
+def add_object(pair: Pair, other: LabelledClip, held_share: float, generator: np.random.Generator) -> Pair:
     """An object of which each frame shows one state: where it started, where it ends, or in the gripper.
 
     An object that the pair already has is no longer what is asked for: its pixels become unknown.
@@ -219,9 +222,8 @@ def add_object(pair: Pair, other: LabelledClip, generator: np.random.Generator) 
     spots = [random_spot(shape, generator) for _ in range(2)]
     frames, all_labels, rest = [], [], np.zeros(shape, bool)
     for frame, labels in zip(pair.frames, pair.labels, strict=True):
-        state = int(generator.integers(3))
-        held = held_spot(labels, generator) if state == 2 else None
-        spot = held if held is not None else spots[state % 2]
+        held = held_spot(labels, generator) if generator.random() < held_share else None
+        spot = held if held is not None else spots[int(generator.integers(2))]
         now = turned(sprite, 1.0, float(generator.normal(0, 20))) if held is not None else sprite
         image, mask = place(now, spot, shape)
         over = generator.random() < 0.5

@@ -142,7 +142,7 @@ def pair_of(first, second):
 
 def test_a_distractor_is_background_in_frames_and_plate(draw):
     before = pair_of(0, 3)
-    after = add_distractor(before, scene(1), draw)
+    after = add_distractor(before, scene(1), 0.5, draw)
     changed = (after.plate != before.plate).any(-1)
     assert changed.any()
     for t in range(2):
@@ -155,7 +155,7 @@ def test_a_pasted_object_is_labelled_where_it_is_seen(draw):
     before = pair_of(0, 3)
     seen = 0
     for _ in range(10):
-        after = add_object(before, scene(1), draw)
+        after = add_object(before, scene(1), 0.4, draw)
         for t in range(2):
             labels, old = after.labels[t], before.labels[t]
             assert not (labels == OBJECT)[old == OBJECT].any() or (labels == OBJECT).any()
