@@ -1,6 +1,7 @@
 """Annotating a dataset: grouping, plates, resuming, edited masks, failures and the page."""
 
 import shutil
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -53,6 +54,18 @@ class KnowingSegmenter:
         return draw()[1]
 
 
+class RoughlyWrongSegmenter(KnowingSegmenter):
+    """Without a plate it takes the lower right corner for the object, in every frame."""
+
+    def segment(self, episode, plate=None, prompt=None, phases=()):
+        found = super().segment(episode, plate, prompt, phases)
+        if plate is not None:
+            return found
+        object_ = found.object.clone()
+        object_[:, HEIGHT // 2 :, WIDTH // 2 :] = True
+        return masks.trajectory(found.actor & ~object_, object_, found.confidence)
+
+
 def task_for(root, store, settings="a", **changes):
     dataset = open_dataset(DatasetConfig(root=str(root)))
     return AnnotationTask(dataset, FRONT, KnowingSegmenter(), MaskStore(store), settings, **changes)
@@ -93,6 +106,13 @@ def test_episodes_of_one_pose_share_a_plate_without_actor_and_object(annotated):
 def test_rough_masks_make_the_plate_and_the_plate_makes_the_masks(annotated):
     task, _, _ = annotated
     assert task.segmenter.asked[:6] == [(0, False), (1, False), (2, False), (0, True), (1, True), (2, True)]
+
+
+def test_the_plate_that_is_kept_is_made_of_the_final_masks(drawn_dataset, tmp_path):
+    task = replace(task_for(drawn_dataset, tmp_path), segmenter=RoughlyWrongSegmenter())
+    plate = annotate_dataset(task).poses[0].plate
+    assert plate.known[HEIGHT // 2 :, WIDTH // 2 :].float().mean() > 0.98
+    assert torch.equal(task.store.load_plate(task.dataset.name, FRONT, "pose_00").image, plate.image)
 
 
 def test_a_second_run_segments_only_what_is_missing(annotated, drawn_dataset):

@@ -1,10 +1,12 @@
-"""Twice over the episodes of each camera pose: rough masks make the plate, the plate makes the masks."""
+"""Rough masks make a plate of each camera pose, it makes the masks, and these make the plate that is kept."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from m2iv_robot.annotate.records import (
     AnnotationConfig,
@@ -29,6 +31,7 @@ __all__ = ["AnnotationConfig", "AnnotationReport", "AnnotationTask", "EpisodeAnn
 logger = logging.getLogger(__name__)
 
 LEAST_PLATE_FRAMES = 6  # of each episode
+View = tuple[UInt8[Tensor, "n 3 h w"], MaskTrajectory]  # some frames of an episode, with their masks
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, how many there are
 
 
@@ -50,14 +53,18 @@ def annotate_dataset(task: AnnotationTask, progress: Progress | None = None) -> 
         pose = replace(
             pose, plate=plate_of(task, prompt, pose, lambda at, base=done: progress("plate", base + at, total))
         )
-        finished.append(pose)
+        views = []
         for index in pose.episodes:
             progress("masks", done, total)
             done += 1
             try:
-                annotations.append(annotate_episode(task, prompt, pose, index))
+                annotation, view = annotate_episode(task, prompt, pose, index)
             except M2IVError as error:
                 failures[index] = error
+                continue
+            annotations.append(annotation)
+            views.append(view)
+        finished.append(replace(pose, plate=plate_from(task, pose, views)))
     progress("masks", done, total)
     annotations.sort(key=lambda annotation: annotation.index)
     return AnnotationReport(tuple(annotations), tuple(sorted(failures.items())), tuple(finished))
@@ -147,13 +154,11 @@ def plate_of(
     task: AnnotationTask, prompt: DatasetPrompt | None, pose: PoseGroup, progress: Callable[[int], None]
 ) -> Plate | None:
     """The plate of a pose from rough masks, or the stored one where it was made of the same episodes and settings."""
-    key = (task.dataset.name, task.camera, pose.name)
     wanted = {"settings": task.settings_hash, **pose.note}
     notes = [task.store.about(task.dataset.name, index, task.camera) for index in pose.episodes]
-    if any(wanted.items() <= note.items() for note in notes) and (stored := task.store.load_plate(*key)) is not None:
+    if any(wanted.items() <= note.items() for note in notes) and (stored := stored_plate(task, pose)) is not None:
         return stored
-    per_episode = max(LEAST_PLATE_FRAMES, task.config.plate_frames // len(pose.episodes))
-    frames, masks = [], []
+    views = []
     for at, index in enumerate(pose.episodes):
         progress(at)
         try:
@@ -165,20 +170,39 @@ def plate_of(
         except M2IVError as error:
             logger.info("%s: nothing for the plate from episode %d (%s)", pose.name, index, error)
             continue
-        chosen = spread(episode.length, per_episode)
-        frames.append(episode.frames[chosen])
-        masks.append(MaskTrajectory(rough.actor[chosen], rough.object[chosen], rough.confidence[chosen]))
-    if not frames:
-        return None
-    plate = build_plate(frames, masks, task.plate)
-    task.store.save_plate(*key, plate)
+        views.append(view_of(task, pose, episode, rough))
+    return plate_from(task, pose, views)
+
+
+def stored_plate(task: AnnotationTask, pose: PoseGroup) -> Plate | None:
+    """The pose's plate in the store."""
+    return task.store.load_plate(task.dataset.name, task.camera, pose.name)
+
+
+def view_of(task: AnnotationTask, pose: PoseGroup, episode: Episode, masks: MaskTrajectory) -> View:
+    """What one of the pose's episodes gives to its plate."""
+    count = max(LEAST_PLATE_FRAMES, task.config.plate_frames // len(pose.episodes))
+    chosen = spread(episode.length, count)
+    return episode.frames[chosen], MaskTrajectory(masks.actor[chosen], masks.object[chosen], masks.confidence[chosen])
+
+
+def plate_from(task: AnnotationTask, pose: PoseGroup, views: list[View]) -> Plate | None:
+    """The pose's plate from some frames of its episodes, kept in the store; what it had before where there are none.
+
+    Rough masks may hide a thing in every frame (a dish on which the object is put), so the plate is made again once
+    the masks are.
+    """
+    if not views:
+        return pose.plate
+    plate = build_plate([frames for frames, _ in views], [masks for _, masks in views], task.plate)
+    task.store.save_plate(task.dataset.name, task.camera, pose.name, plate)
     return plate
 
 
 def annotate_episode(
     task: AnnotationTask, prompt: DatasetPrompt | None, pose: PoseGroup, index: int
-) -> EpisodeAnnotation:
-    """Masks of one episode, from the store where they need not be made again.
+) -> tuple[EpisodeAnnotation, View]:
+    """Masks of one episode, from the store where they need not be made again, and what they give to the plate.
 
     Raises:
         M2IVError: the episode cannot be read or segmented, or its stored masks are damaged.
@@ -191,7 +215,7 @@ def annotate_episode(
         key = (task.dataset.name, index, task.camera)
         task.store.save(*key, found, {"settings": task.settings_hash, **pose.note})
         masks = task.store.load(*key, shape=(episode.length, *episode.frames.shape[-2:]))
-    return describe(task, episode, masks, pose.name, phases)
+    return describe(task, episode, masks, pose.name, phases), view_of(task, pose, episode, masks)
 
 
 def describe(
