@@ -10,11 +10,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from m2iv_robot.errors import ConfigError, SegmentationError
-from m2iv_robot.masks import check_fits, dilate
+from m2iv_robot.masks import check_fits, dilate, remove_specks
 from m2iv_robot.types import MaskTrajectory, Plate
 
 GAIN_PIXEL_STEP = 3  # gains are medians: a ninth of the pixels is plenty
 DARKEST, BRIGHTEST = 12, 243  # darker or brighter pixels say little about exposure
+OTHER_LEVELS = 24  # of 255: a pixel that differs by more from another picture of its scene shows another thing
+STEADY_LEVELS = 16  # of 255: a thing that stands still varies by less
+STEADY_SHARE = 0.8  # of a pixel's bare views that must be alike
+OWN_SHARE = 0.15  # of an episode's frames in which a pixel must be bare
+STEADY_PART = 0.2  # of a thing that must be steady: shadows pass over the rest
+SHADE_SPREAD = 0.12  # of the logarithms of a pixel's channels: so evenly a shadow darkens
+LEAST_THING_PX = 12
+THING_EDGE_PX = 2
 
 
 @dataclass(frozen=True)
@@ -77,13 +85,80 @@ def build_plate(
         check_fits(mask, video, f"plate, video {index}")
         chosen = spread(video.shape[0], config.frames_per_episode)
         samples.append(video[chosen])
-        covers.append(dilate((mask.actor | mask.object)[chosen], 2 * config.margin_px + 1))
+        covers.append(hidden_by(mask, config.margin_px)[chosen])
     video, hidden = torch.cat(samples), torch.cat(covers)
     reference, _ = masked_median(video, hidden)
     even = apply_gains(video, exposure_gains(video, reference, hidden))
     image, views = masked_median(even, hidden)
     known = views >= min(config.min_views, video.shape[0])
     return Plate(image=fill_unknown(image, known), known=known)
+
+
+def hidden_by(masks: MaskTrajectory, margin_px: int) -> Bool[Tensor, "t h w"]:
+    """Where actor, object or their edges hide the scene."""
+    return dilate(masks.actor | masks.object, 2 * margin_px + 1)
+
+
+def own_plate(
+    frames: UInt8[Tensor, "t 3 h w"], hidden: Bool[Tensor, "t h w"], common: Plate, min_views: int = 2
+) -> tuple[Plate, Bool[Tensor, "h w"]]:
+    """One episode's scene, at the exposure of its pose's `common` plate, and where it is not the common one.
+
+    What stands about may be moved between episodes (a dish, a mark of the goal): where the episode steadily shows
+    something else, its own frames count, and the common plate elsewhere. A shadow that comes and goes is not steady.
+    """
+    video = apply_gains(frames, exposure_gains(frames, common.image, hidden))
+    image, views = masked_median(video, hidden)
+    alike = (levels_apart(video, image) < STEADY_LEVELS) & ~hidden
+    seen = views >= max(min_views, OWN_SHARE * len(frames))
+    steady = seen & (alike.sum(0) >= STEADY_SHARE * views)
+    differs = seen & (~common.known | (levels_apart(image, common.image) > OTHER_LEVELS))
+    differs = mostly(differs & (steady | ~only_shade(image, common.image)), steady)
+    edge = dilate(differs[None], 2 * THING_EDGE_PX + 1)[0] & seen
+    own = differs | edge
+    return Plate(torch.where(own, image, common.image), common.known | own), own
+
+
+def other_things(first: Plate, second: Plate) -> Bool[Tensor, "h w"]:
+    """Where two scenes of one camera pose, at one exposure, show different things."""
+    apart = first.known & second.known & (levels_apart(first.image, second.image) > OTHER_LEVELS)
+    return remove_specks(apart, LEAST_THING_PX)
+
+
+def brought_into(
+    frames: UInt8[Tensor, "t 3 h w"], hidden: Bool[Tensor, "t h w"], own: Plate, scene: Plate
+) -> UInt8[Tensor, "t 3 h w"]:
+    """Frames recorded in their `own` scene as if recorded in another one.
+
+    Where the two differ and nothing hides it, they show the other one, at the exposure of each frame.
+    """
+    other = other_things(own, scene)
+    if not bool(other.any()):
+        return frames
+    other = dilate(other[None], 2 * THING_EDGE_PX + 1)
+    gains = exposure_gains(frames, own.image, hidden)
+    shown = apply_gains(scene.image.expand(len(frames), -1, -1, -1), 1 / gains)
+    return torch.where((other & ~hidden)[:, None], shown, frames)
+
+
+def mostly(mask: Bool[Tensor, "h w"], sure: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The connected parts of a mask, specks aside, of which enough is sure."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.numpy().astype(np.uint8), connectivity=8)
+    agreed = np.bincount(labels[sure.numpy()], minlength=len(stats))
+    kept = (stats[:, cv2.CC_STAT_AREA] >= LEAST_THING_PX) & (agreed >= STEADY_PART * stats[:, cv2.CC_STAT_AREA])
+    kept[0] = False
+    return torch.from_numpy(kept[labels])
+
+
+def only_shade(image: UInt8[Tensor, "3 h w"], lit: UInt8[Tensor, "3 h w"]) -> Bool[Tensor, "h w"]:
+    """Where a picture shows what the lit one shows, evenly darker."""
+    share = ((image.float() + DARKEST) / (lit.float() + DARKEST)).log()
+    return (share.mean(0) < 0) & (share.std(0) < SHADE_SPREAD)
+
+
+def levels_apart(first: UInt8[Tensor, "*n 3 h w"], second: UInt8[Tensor, "3 h w"]) -> UInt8[Tensor, "*n h w"]:
+    """By how much pixels differ from a picture in their most different channel, of 255."""
+    return torch.maximum(first, second).sub(torch.minimum(first, second)).amax(-3)
 
 
 def masked_median(

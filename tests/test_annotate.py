@@ -119,7 +119,7 @@ def test_a_second_run_segments_only_what_is_missing(annotated, drawn_dataset):
     task, report, _ = annotated
     again = task_for(drawn_dataset, task.store.root)
     second = annotate_dataset(again)
-    assert again.segmenter.asked == [(2, True)]
+    assert again.segmenter.asked == [(2, False), (2, True)]
     assert torch.equal(second.annotations[1].masks.actor, report.annotations[1].masks.actor)
 
 

@@ -88,7 +88,10 @@ def plates_section(poses: tuple[PoseGroup, ...]) -> Images:
         shown = torch.where(pose.plate.known[None], pose.plate.image, colour)
         unknown = float((~pose.plate.known).float().mean())
         episodes = ", ".join(map(str, pose.episodes))
-        images.append(Image(shown, pose.name, detail=f"episodes {episodes}; never seen: {unknown:.1%}"))
+        detail = f"episodes {episodes}; never seen: {unknown:.1%}"
+        if pose.changed:
+            detail += f"; other things stand about in {', '.join(map(str, pose.changed))}"
+        images.append(Image(shown, pose.name, detail=detail))
     return Images("Plates: the scene without robot and object (never seen: magenta)", tuple(images))
 
 

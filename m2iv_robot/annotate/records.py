@@ -66,6 +66,7 @@ class PoseGroup:
     name: str
     episodes: tuple[int, ...]
     plate: Plate | None = None
+    changed: tuple[int, ...] = ()  # episodes in which other things stand about: they have a plate of their own
 
     @property
     def note(self) -> dict[str, str]:

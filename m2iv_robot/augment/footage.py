@@ -11,13 +11,14 @@ from torch import Tensor
 from m2iv_robot.arm import ArmFilm, ArmFootage, study_light
 from m2iv_robot.augment.handles import Footage
 from m2iv_robot.augment.records import AugmentTask
-from m2iv_robot.background import exposure_gains
+from m2iv_robot.background import brought_into, exposure_gains
 from m2iv_robot.camera import CameraFit, check_fixed
 from m2iv_robot.data.lerobot_io import read_episode, read_frames
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.light import lit_plate
 from m2iv_robot.kinematics import JointKinematics, Kinematics
+from m2iv_robot.masks import dilate
 from m2iv_robot.plan import PlannedScene, PlanTask
 from m2iv_robot.plan.scenes import read_source
 from m2iv_robot.quality import SourceContext
@@ -26,6 +27,7 @@ from m2iv_robot.types import Episode, MaskTrajectory
 
 OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
 OBJECT_HALF_M = 0.015  # from the table to the middle of what lies on it
+EDGE_PX = 5  # width of the kernel that grows masks over their mixed pixels
 REMEMBERED = 2  # source episodes whose footage is kept in memory
 
 
@@ -55,12 +57,18 @@ class Library:
         sources = [read_source(self.plans, self.kinematics, member) for member in members]
         step = max(1, -(-sum(source.labels.length for source in sources[1:]) // OTHER_FRAMES))
         steps = [1] + [step] * len(others)
-        frames = [self.frames(member)[::every] for member, every in zip(members, steps, strict=True)]
         kept = [thinned(source.masks, every) for source, every in zip(sources, steps, strict=True)]
+        own = scene.plate_of(sources[0])
+        frames = [
+            brought_into(
+                self.frames(source.labels.index)[::every], dilate(actor | object_, EDGE_PX), scene.plate_of(source), own
+            )
+            for source, every, (actor, object_, _) in zip(sources, steps, kept, strict=True)
+        ]
         masks = MaskTrajectory(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
         states = [source.labels.state[::every] for source, every in zip(sources, steps, strict=True)
                   if source.labels.state is not None]  # fmt: skip
-        recorded = SourceScene(torch.cat(frames), masks, scene.plate)
+        recorded = SourceScene(torch.cat(frames), masks, own)
         known = torch.cat(states) if len(states) == len(members) else None
         film = film_of(recorded, known, self.kinematics, scene.camera)
         plate, light = lit_plate(recorded), None
@@ -89,7 +97,7 @@ class Library:
         return SourceContext(
             episode=self.episode(footage),
             masks=source.masks,
-            plate=scene.plate,
+            plate=scene.plate_of(source),
             phases=source.phases,
             robot=self.robots.get(scene.name),
             camera=scene.camera,

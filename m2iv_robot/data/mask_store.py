@@ -4,6 +4,7 @@
     ROOT/DATASET/CAMERA/episode_000012/masks.json       confidence per frame, and what this program wrote
     ROOT/DATASET/CAMERA/plates/NAME.png                 the scene without actor and object
     ROOT/DATASET/CAMERA/plates/NAME_known.png           white where a frame showed it, black elsewhere
+    ROOT/DATASET/CAMERA/plates/NAME_episode_000012.png  of an episode in which other things stand about
 
 A label is 0 background, 1 actor, 2 object or 255 ignore; the palette shows them black, green, red and grey. A program
 that saves colours instead of a palette may do so: these very colours are read as labels. A file whose content is not
@@ -159,6 +160,28 @@ class MaskStore:
             torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), torch.from_numpy(np.array(known) >= 128)
         )
 
+    def save_episode_plate(self, dataset_name: str, camera: str, name: str, index: int, plate: Plate | None) -> None:
+        """Write the plate of one episode whose scene is not its pose's; None removes what was there.
+
+        Raises:
+            SegmentationError: the folder cannot be written.
+        """
+        own = _episode_plate(name, index)
+        if plate is not None:
+            self.save_plate(dataset_name, camera, own, plate)
+            return
+        folder = self.root / _safe(dataset_name) / _safe(camera) / "plates"
+        for path in (folder / f"{_safe(own)}.png", folder / f"{_safe(own)}_known.png"):
+            path.unlink(missing_ok=True)
+
+    def load_episode_plate(self, dataset_name: str, camera: str, name: str, index: int) -> Plate | None:
+        """The plate of one episode, or None where its scene is that of its pose.
+
+        Raises:
+            SegmentationError: its files are damaged or do not fit each other.
+        """
+        return self.load_plate(dataset_name, camera, _episode_plate(name, index))
+
     def _confidence(self, dataset_name: str, index: int, camera: str, length: int) -> Tensor:
         confidence = torch.ones(length)
         stored = _read_record(self.folder(dataset_name, index, camera)).confidence[:length]
@@ -227,6 +250,10 @@ def _decode(path: Path, shape: tuple[int, int, int] | None) -> np.ndarray:
             f"128,128,128), e.g. {int(counts.argmax())}; draw without smoothing, or delete it"
         )
     return label
+
+
+def _episode_plate(name: str, index: int) -> str:
+    return f"{name}_episode_{index:06d}"
 
 
 def _frame_name(frame: int) -> str:

@@ -19,6 +19,7 @@ from m2iv_robot.plan.records import Plan, PlannedScene, PlanReport, PlanTask, Re
 from m2iv_robot.plan.scenes import (
     SourceEpisode,
     build_scene,
+    free_support,
     read_sources,
     robot_mask,
     stacked,
@@ -142,7 +143,7 @@ def _usable(
         return sources
     usable = []
     for source in sources:
-        if stands_elsewhere(scene.support, source.goal, scene.plate):
+        if stands_elsewhere(scene.support, source.goal, scene.plate_of(source)):
             failures[source.labels.index] = PlanError(
                 f"{task.dataset.name} episode {source.labels.index}: the object ends in or on another object, so with "
                 f"another goal {source.labels.task!r} is not true; give the new instruction: placement.task='...'"
@@ -170,7 +171,7 @@ class _Planner:
             start=source.start,
             goal=source.goal,
             robot=robot_mask(source, task.placement.kind),
-            support=scene.support,
+            support=free_support(scene, source),
             camera=None if fit is None else fit.camera,
             plane_z_m=scene.plane_z_m,
             reach=None if robot is None else robot.kinematics.within_reach,

@@ -55,6 +55,7 @@ class SourceEpisode:
     phases: tuple[EpisodePhases, ...]
     start: Bool[Tensor, "h w"]  # whole outline of the object where it started
     goal: Bool[Tensor, "h w"]
+    plate: Plate | None = None  # where other things stand about than in the pose's plate
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,10 @@ class PlannedScene:
     camera: CameraFit | None
     plane_z_m: float  # in which centres of resting objects lie
     real: tuple[Place, ...]  # where objects really started (or ended)
+
+    def plate_of(self, source: SourceEpisode) -> Plate:
+        """The scene as it was in one of its episodes."""
+        return self.plate if source.plate is None else source.plate
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from m2iv_robot.background import other_things
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
@@ -45,6 +46,8 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
         raise SegmentationError(
             f"{task.dataset.name} episode {index}: no masks in {task.store.root}; run m2iv annotate"
         )
+    name = task.store.about(task.dataset.name, index, task.camera).get("plate", "")
+    own = task.store.load_episode_plate(task.dataset.name, task.camera, name, index)
     length = masks.object.shape[0]
     if length != labels.length:
         raise SegmentationError(
@@ -54,7 +57,7 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
         still = max(1, round(STILL_SHARE * length))
         return SourceEpisode(
             labels, masks, None, (), resting_mask(masks.object, (0, still)),
-            resting_mask(masks.object, (length - still, length)),
+            resting_mask(masks.object, (length - still, length)), own,
         )  # fmt: skip
     poses = kinematics.forward(labels.state)
     phases = held_phases(kinematics, labels, poses)
@@ -66,7 +69,7 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
     after = phases[task.retarget.pick + 1].grasp if task.retarget.pick + 1 < len(phases) else length
     start = resting_mask(masks.object, (before, max(phase.grasp - 1, before + 1)))
     goal = resting_mask(masks.object, (min(settled, after - 1), after))
-    return SourceEpisode(labels, masks, poses, phases, start, goal)
+    return SourceEpisode(labels, masks, poses, phases, start, goal, own)
 
 
 def held_phases(
@@ -110,6 +113,13 @@ def build_scene(
     real = tuple(place_of(tuple(centroid(mask).tolist()), camera, plane_z_m) for mask in moved)
     episodes = tuple(source.labels.index for source in sources)
     return PlannedScene(name, episodes, plate, support, fit, plane_z_m, real)
+
+
+def free_support(scene: PlannedScene, source: SourceEpisode) -> Bool[Tensor, "h w"]:
+    """The scene's support without what stands there in this episode alone."""
+    if source.plate is None:
+        return scene.support
+    return scene.support & ~other_things(source.plate, scene.plate)
 
 
 def robot_mask(source: SourceEpisode, kind: str) -> Bool[Tensor, "h w"]:

@@ -89,7 +89,8 @@ def source_context(task: PlanTask, source: SourceEpisode) -> SourceContext:
     plate = task.store.load_plate(task.dataset.name, task.camera, name)
     if plate is None:
         raise M2IVError(f"{task.dataset.name}: no plate {name} in {task.store.root}; run m2iv annotate again")
-    return SourceContext(read_episode(task.dataset, index, task.camera), source.masks, plate, source.phases)
+    frames = read_episode(task.dataset, index, task.camera)
+    return SourceContext(frames, source.masks, source.plate or plate, source.phases)
 
 
 def clip_scene(path: Path) -> Scene:
