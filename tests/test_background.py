@@ -1,12 +1,13 @@
 """The plate and compositing on scenes whose truth is known."""
 
+import cv2
 import pytest
 import torch
 
 from m2iv_robot import background
 from m2iv_robot.background import PlateConfig
 from m2iv_robot.errors import ConfigError, SegmentationError
-from m2iv_robot.types import MaskTrajectory
+from m2iv_robot.types import MaskTrajectory, Plate
 
 HEIGHT, WIDTH, LENGTH, TURN = 48, 64, 20, 8
 
@@ -134,3 +135,50 @@ def test_without_a_region_nothing_changes(scene):
 def test_frames_are_spread_over_all_with_both_ends():
     assert background.spread(5, 9) == [0, 1, 2, 3, 4]
     assert background.spread(101, 3) == [0, 50, 100]
+
+
+def test_a_thing_that_stands_elsewhere_in_one_episode_is_in_its_plate_alone(scene):
+    episodes, dish = [], block(24, 22, 10)
+    for place in (None, (4, 36), None):
+        frames, masks = moved_block(scene)
+        if place is not None:
+            dish = block(*place, 10)
+            frames = torch.where(dish & ~(masks.actor | masks.object)[:, None], 20, frames)
+        episodes.append((frames, masks))
+    common = background.build_plate([frames for frames, _ in episodes], [masks for _, masks in episodes])
+    assert torch.equal(common.image[:, dish], scene[:, dish])
+    hidden = background.hidden_by(episodes[1][1], 2)
+    own, differs = background.own_plate(episodes[1][0], hidden, common)
+    assert (own.image[:, dish] == 20).all()
+    assert torch.equal(own.image[:, ~differs], common.image[:, ~differs])
+    assert differs[dish].all()
+    assert not differs[~torch.from_numpy(grown(dish))].any()
+    other, nothing = background.own_plate(episodes[0][0], background.hidden_by(episodes[0][1], 2), common)
+    assert not nothing.any()
+    assert torch.equal(other.image, common.image)
+
+
+def test_a_passing_shadow_is_no_thing_of_its_own(scene):
+    frames, masks = moved_block(scene)
+    common = background.build_plate([frames], [masks])
+    shaded = frames.clone()
+    shaded[: LENGTH // 2, :, 24:40, 20:40] = shaded[: LENGTH // 2, :, 24:40, 20:40] // 2
+    shaded[LENGTH // 2 + 2 :, :, 24:40, 20:40] = shaded[LENGTH // 2 + 2 :, :, 24:40, 20:40] // 3
+    assert not background.own_plate(shaded, background.hidden_by(masks, 2), common)[1].any()
+
+
+def test_frames_of_another_episode_show_the_scene_that_they_are_brought_into(scene):
+    frames, masks = moved_block(scene, gains=[0.8] * LENGTH)
+    dish = block(50, 6)
+    here = Plate(torch.where(dish, 220, scene), torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
+    there = Plate(scene, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
+    hidden = background.hidden_by(masks, 0)
+    moved = background.brought_into(frames, hidden, there, here)
+    seen = dish & ~hidden[0]
+    assert (moved[0][:, seen].float() - 176).abs().max() <= 2
+    assert torch.equal(moved.permute(0, 2, 3, 1)[hidden], frames.permute(0, 2, 3, 1)[hidden])
+    assert background.brought_into(frames, hidden, here, here) is frames
+
+
+def grown(mask):
+    return cv2.dilate(mask.numpy().astype("uint8"), cv2.getStructuringElement(cv2.MORPH_RECT, (9, 9))) > 0

@@ -1,6 +1,7 @@
 """Planning a whole dataset: a few simulated episodes with true masks, at a small size."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -133,3 +134,30 @@ def test_a_polygon_bounds_the_places(task):
     for plan in found.plans:
         columns = torch.nonzero(plan.placement.start.any(dim=0))
         assert int(columns.min()) >= 76
+
+
+def test_places_keep_off_what_stands_there_in_their_episode_alone(task, tmp_path):
+    shutil.copytree(task.store.root, tmp_path / "masks")
+    store = MaskStore(tmp_path / "masks")
+    before = plan_dataset(dataclasses.replace(task, store=store, config=PlanConfig(count=1, seed=1, only=0)))
+    outline = before.plans[0].placement.start
+    plate = store.load_plate("lab", CAMERA, "pose_00")
+    own = dataclasses.replace(plate, image=torch.where(outline, 255 - plate.image, plate.image))
+    store.save_episode_plate("lab", CAMERA, "pose_00", 0, own)
+    after = plan_dataset(dataclasses.replace(task, store=store, config=PlanConfig(count=4, seed=1, only=0)))
+    assert after.plans
+    assert not any((plan.placement.start & outline).any() for plan in after.plans)
+
+
+def test_what_could_not_be_shown_is_refused_and_another_place_is_tried(task):
+    asked = []
+
+    def drawable(plan, recorded, camera, kinematics):
+        asked.append(plan)
+        assert len(recorded) == EPISODES
+        if len(asked) <= 2:
+            raise PlanError("the arm was never seen so")
+
+    found = plan_dataset(dataclasses.replace(task, drawable=drawable, config=PlanConfig(count=1, seed=1, only=1)))
+    assert len(found.plans) == 1
+    assert [entry.reason for entry in found.refusals].count("the arm was never seen so") == 2

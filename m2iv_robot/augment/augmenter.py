@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from m2iv_robot.augment.drawable import check_bend
 from m2iv_robot.augment.footage import Library
 from m2iv_robot.augment.handles import Footage, picture_motion
 from m2iv_robot.augment.learned import Reader
@@ -53,7 +54,7 @@ class Augmenter:
         picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
         bend_px = float(bend[picture.shown].max(initial=0.0))
         if picture.arm is None:
-            self._check_bend(bend_px, footage)
+            check_bend(bend_px, footage.scene.plate.image.shape[-1], self.task.config)
         else:
             self._check_side(bend_px)
             bend_px = 0.0
@@ -68,15 +69,6 @@ class Augmenter:
         if self.task.gate is None:
             return QualityReport(())
         return self.task.gate.assess(candidate, self.library.context(footage, scene))
-
-    def _check_bend(self, bend_px: float, footage: Footage) -> None:
-        width = footage.scene.plate.image.shape[-1]
-        if bend_px > self.task.config.most_bend_share * width:
-            raise PlanError(
-                f"the arm was never seen nearly so: the nearest real one lies {bend_px:.0f} px off, "
-                f"most_bend_share={self.task.config.most_bend_share:g} allows "
-                f"{self.task.config.most_bend_share * width:.0f}; more recorded episodes of this camera pose help"
-            )
 
     def _check_side(self, turn_deg: float) -> None:
         if turn_deg > self.task.config.most_turn_deg:

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from m2iv_robot.arm import ArmFilm, ArmFootage, study_light
+from m2iv_robot.augment.drawable import footage_members, thinning
 from m2iv_robot.augment.handles import Footage
 from m2iv_robot.augment.records import AugmentTask
 from m2iv_robot.background import brought_into, exposure_gains
@@ -25,7 +26,6 @@ from m2iv_robot.quality import SourceContext
 from m2iv_robot.retarget import RobotModel
 from m2iv_robot.types import Episode, MaskTrajectory
 
-OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
 OBJECT_HALF_M = 0.015  # from the table to the middle of what lies on it
 EDGE_PX = 5  # width of the kernel that grows masks over their mixed pixels
 REMEMBERED = 2  # source episodes whose footage is kept in memory
@@ -44,19 +44,16 @@ class Library:
     def footage(self, index: int, scene: PlannedScene) -> Footage:
         """The frames of episode `index` first, then those of others that the same camera pose saw."""
         if index not in self._footage:
-            others = [member for member in scene.episodes if member != index]
-            near = sorted(others, key=lambda member: (abs(member - index), member))
-            self._footage[index] = self._read(index, near[: self.task.config.footage_episodes - 1], scene)
+            members = footage_members(index, scene.episodes, self.task.config.footage_episodes)
+            self._footage[index] = self._read(members, scene)
             while len(self._footage) > REMEMBERED:
                 self._footage.popitem(last=False)
         self._footage.move_to_end(index)
         return self._footage[index]
 
-    def _read(self, index: int, others: list[int], scene: PlannedScene) -> Footage:
-        members = [index, *others]
+    def _read(self, members: list[int], scene: PlannedScene) -> Footage:
         sources = [read_source(self.plans, self.kinematics, member) for member in members]
-        step = max(1, -(-sum(source.labels.length for source in sources[1:]) // OTHER_FRAMES))
-        steps = [1] + [step] * len(others)
+        steps = thinning([source.labels.length for source in sources])
         kept = [thinned(source.masks, every) for source, every in zip(sources, steps, strict=True)]
         own = scene.plate_of(sources[0])
         frames = [

@@ -47,10 +47,7 @@ def picture_motion(
     """
     motion, placement, source = plan.motion, plan.placement, footage.source
     own = np.clip(np.round(motion.source_time.numpy()), 0, source.labels.length - 1).astype(np.int64)
-    real = projected(camera, arm_points_m(kinematics, footage.states, camera))
-    planned = projected(camera, arm_points_m(kinematics, motion.state, camera))
-    openings = kinematics.gripper_opening(motion.state), kinematics.gripper_opening(footage.states)
-    distance = arm_distance(planned, real, openings)
+    real, planned, distance = compared(motion.state, footage.states, kinematics, camera)
     arm = planned_arm(plan, footage, kinematics, camera)
     if arm is not None:
         distance = footage.film.differences(arm.poses, arm.opening)
@@ -79,6 +76,15 @@ def picture_motion(
         arm=arm,
     )
     return picture, distance[np.arange(len(own)), actor_frame]
+
+
+def compared(
+    wanted: Float[Tensor, "t s"], recorded: Float[Tensor, "n s"], kinematics: Kinematics, camera: CameraFit
+) -> tuple[Float[np.ndarray, "n k 2"], Float[np.ndarray, "t k 2"], Float[np.ndarray, "t n"]]:
+    """Pixels of the arm's points in recorded and in wanted states, and how far apart each two are (px)."""
+    real, planned = (projected(camera, arm_points_m(kinematics, states, camera)) for states in (recorded, wanted))
+    openings = kinematics.gripper_opening(wanted), kinematics.gripper_opening(recorded)
+    return real, planned, arm_distance(planned, real, openings)
 
 
 def bending(

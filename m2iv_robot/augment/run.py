@@ -7,6 +7,7 @@ from pathlib import Path
 
 from m2iv_robot.annotate import annotate_dataset
 from m2iv_robot.augment.augmenter import Augmenter, number_plans, source_frames
+from m2iv_robot.augment.drawable import ArmCheck
 from m2iv_robot.augment.films import film_path, save_film, side_by_side
 from m2iv_robot.augment.footage import Library, wrist_cameras
 from m2iv_robot.augment.journal import Journal
@@ -71,6 +72,7 @@ def plan_task(task: AugmentTask, count: int) -> PlanTask:
         placement=task.placement,
         retarget=task.retarget,
         config=PlanConfig(count, config.episodes, config.seed),
+        drawable=ArmCheck(config),
     )
 
 

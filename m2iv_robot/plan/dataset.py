@@ -114,7 +114,9 @@ def _plan_group(
     usable = _usable(task, scene, sources, failures)
     if task.config.only >= 0:
         usable = [source for source in usable if source.labels.index == task.config.only]
-    planners = [_Planner(task, scene, source, fit, robot) for source, fit in usable_pairs(usable, sources, fits)]
+    planners = [
+        _Planner(task, scene, source, fit, robot, sources) for source, fit in usable_pairs(usable, sources, fits)
+    ]
     plans, refusals = _take_turns(planners, count, progress)
     return plans, refusals, scene
 
@@ -163,9 +165,12 @@ class _Planner:
         source: SourceEpisode,
         fit: CameraFit | None,
         robot: RobotModel | None,
+        recorded: list[SourceEpisode],
     ) -> None:
+        """`recorded`: all episodes of the camera pose."""
         self.index = source.labels.index
         self.task, self.source, self.fit, self.robot = task, source, fit, robot
+        self.recorded, self.shown_by = recorded, scene.camera
         self.generator = torch.Generator().manual_seed(task.config.seed * 1_000_003 + self.index)
         self.scene = Scene(
             start=source.start,
@@ -206,6 +211,9 @@ class _Planner:
 
     def _check(self, placement: Placement) -> None:
         self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
+        if self.task.drawable is not None:
+            made = Plan(self.index, placement, self.motion)
+            self.task.drawable(made, self.recorded, self.shown_by, self.robot.kinematics)
 
 
 def _take_turns(planners: list[_Planner], count: int, progress: Progress) -> tuple[list[Plan], list[RefusedPlan]]:

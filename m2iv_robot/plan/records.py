@@ -1,5 +1,6 @@
 """What a planning run is given and what it reports."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ from m2iv_robot.camera import CameraConfig, CameraFit
 from m2iv_robot.data.lerobot_io import Dataset, EpisodeLabels
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.errors import ConfigError, M2IVError
-from m2iv_robot.kinematics import RobotConfig
+from m2iv_robot.kinematics import Kinematics, RobotConfig
 from m2iv_robot.placement import Place, PlacementConfig
 from m2iv_robot.retarget import RetargetConfig
 from m2iv_robot.types import EpisodePhases, MaskTrajectory, Motion, Placement, Plate
@@ -43,6 +44,7 @@ class PlanTask:
     retarget: RetargetConfig = field(default_factory=RetargetConfig)
     config: PlanConfig = field(default_factory=PlanConfig)
     known_camera: CameraFit | None = None  # calibrated elsewhere; None: fitted from the episodes
+    drawable: "Drawable | None" = None  # refuses with a PlanError what could not be shown; None: everything could
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ class Plan:
     source_episode: int
     placement: Placement
     motion: Motion | None
+
+
+Drawable = Callable[[Plan, list[SourceEpisode], CameraFit, Kinematics], None]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Plans that no real frame shows the arm for are refused while planning, so that other places are tried instead."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from m2iv_robot.augment.handles import compared
+from m2iv_robot.augment.matching import steady_match
+from m2iv_robot.augment.records import AugmentConfig
+from m2iv_robot.camera import CameraFit
+from m2iv_robot.errors import PlanError
+from m2iv_robot.kinematics import JointKinematics, Kinematics
+from m2iv_robot.plan import Plan
+from m2iv_robot.plan.scenes import SourceEpisode
+
+OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
+
+
+def check_bend(bend_px: float, width: int, config: AugmentConfig) -> None:
+    """Refuse to bend a real arm too far.
+
+    Raises:
+        PlanError: it would be.
+    """
+    most_px = config.most_bend_share * width
+    if bend_px > most_px:
+        raise PlanError(
+            f"the arm was never seen nearly so: the nearest real one lies {bend_px:.0f} px off, "
+            f"most_bend_share={config.most_bend_share:g} allows {most_px:.0f}; "
+            "more recorded episodes of this camera pose help"
+        )
+
+
+def footage_members(index: int, episodes: tuple[int, ...], count: int) -> list[int]:
+    """The episodes whose frames serve episode `index`: itself first, then the nearest others, `count` in all."""
+    others = sorted((member for member in episodes if member != index), key=lambda one: (abs(one - index), one))
+    return [index, *others[: count - 1]]
+
+
+def thinning(lengths: list[int]) -> list[int]:
+    """Of how many frames of each episode one is used: all of the first, few of the others where there are many."""
+    step = max(1, -(-sum(lengths[1:]) // OTHER_FRAMES))
+    return [1] + [step] * (len(lengths) - 1)
+
+
+@dataclass(frozen=True)
+class ArmCheck:
+    """Asked by the planner about every motion that it found."""
+
+    config: AugmentConfig
+
+    def __call__(self, plan: Plan, sources: list[SourceEpisode], camera: CameraFit, kinematics: Kinematics) -> None:
+        """Nothing where the arm can be drawn as planned, or its links can be posed freely.
+
+        Raises:
+            PlanError: the nearest real arm is too far off.
+        """
+        if camera.whole_arm and isinstance(kinematics, JointKinematics) and kinematics.surface is not None:
+            return
+        by_index = {source.labels.index: source for source in sources}
+        chosen = footage_members(plan.source_episode, tuple(by_index), self.config.footage_episodes)
+        members = [by_index[index] for index in chosen]
+        steps = thinning([source.labels.length for source in members])
+        states = [source.labels.state[::step] for source, step in zip(members, steps, strict=True)]
+        seen = [source.masks.actor[::step].flatten(1).any(1) for source, step in zip(members, steps, strict=True)]
+        episode = np.concatenate([np.full(len(part), place) for place, part in enumerate(states)])
+        _, _, distance = compared(plan.motion.state, torch.cat(states), kinematics, camera)
+        nearest = steady_match(distance, episode, torch.cat(seen).numpy())
+        bend = distance[np.arange(len(distance)), nearest][~plan.motion.verbatim.numpy()]
+        check_bend(float(bend.max(initial=0.0)), members[0].masks.actor.shape[-1], self.config)
