@@ -1,8 +1,9 @@
 """Plans for a dataset: episode after episode takes its turn, each new place as far from all others as it can be."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -46,20 +47,22 @@ def plan_dataset(task: PlanTask, progress: Progress | None = None) -> PlanReport
     failures: dict[int, M2IVError] = {}
     kinematics = kinematics_of(task)
     notes = [] if kinematics.metric else [f"image plane only ({kinematics.cost}): {IMAGE_PLANE_COST}"]
-    plans, refusals, scenes = [], [], []
     groups = pose_groups(task, total, failures)
     if task.config.only >= 0:
         groups = {name: members for name, members in groups.items() if task.config.only in members}
-    ready = sum(len(members) for members in groups.values())
+    desks = []
     for name, members in groups.items():
-        share = round(task.config.count * len(members) / max(ready, 1))
         try:
-            found = _plan_group(task, kinematics, (name, members), share, failures, progress)
+            desk = _desk(task, kinematics, (name, members), failures)
         except M2IVError as error:
             failures |= dict.fromkeys((index for index in members if index not in failures), error)
             continue
-        if found is not None:
-            plans, refusals, scenes = plans + found[0], refusals + found[1], [*scenes, found[2]]
+        if desk is not None:
+            desks.append(desk)
+    _share_out(desks, task.config.count, progress)
+    plans = [plan for desk in desks for plan in desk.plans]
+    refusals = [refusal for desk in desks for refusal in desk.refusals]
+    scenes = [desk.scene for desk in desks]
     return PlanReport(tuple(plans), tuple(refusals), tuple(sorted(failures.items())), tuple(scenes), tuple(notes))
 
 
@@ -89,15 +92,10 @@ def pose_groups(task: PlanTask, total: int, failures: dict[int, M2IVError]) -> d
     return {name: tuple(members) for name, members in groups.items()}
 
 
-def _plan_group(
-    task: PlanTask,
-    kinematics: Kinematics,
-    group: tuple[str, tuple[int, ...]],
-    count: int,
-    failures: dict[int, M2IVError],
-    progress: Progress,
-) -> tuple[list[Plan], list[RefusedPlan], PlannedScene] | None:
-    """Plans for the episodes of one camera pose; None where none can be planned from."""
+def _desk(
+    task: PlanTask, kinematics: Kinematics, group: tuple[str, tuple[int, ...]], failures: dict[int, M2IVError]
+) -> "_Desk | None":
+    """Where plans for the episodes of one camera pose are made; None where none can be planned from."""
     name, members = group
     plate = task.store.load_plate(task.dataset.name, task.camera, name)
     if plate is None:
@@ -114,11 +112,8 @@ def _plan_group(
     usable = _usable(task, scene, sources, failures)
     if task.config.only >= 0:
         usable = [source for source in usable if source.labels.index == task.config.only]
-    planners = [
-        _Planner(task, scene, source, fit, robot, sources) for source, fit in usable_pairs(usable, sources, fits)
-    ]
-    plans, refusals = _take_turns(planners, count, progress)
-    return plans, refusals, scene
+    pairs = usable_pairs(usable, sources, fits)
+    return _Desk(scene, deque(_Planner(task, scene, source, fit, robot, sources) for source, fit in pairs))
 
 
 def within_reach(scene: PlannedScene, kinematics: Kinematics) -> PlannedScene:
@@ -216,29 +211,47 @@ class _Planner:
             self.task.drawable(made, self.recorded, self.shown_by, self.robot.kinematics)
 
 
-def _take_turns(planners: list[_Planner], count: int, progress: Progress) -> tuple[list[Plan], list[RefusedPlan]]:
-    """Plans from one episode after the other until there are `count`, or no room for more."""
-    plans: list[Plan] = []
-    refusals: list[RefusedPlan] = []
-    taken: list[Place] = []
-    waiting = list(planners)
-    while waiting and len(plans) < count:
-        for planner in list(waiting):
-            if len(plans) == count:
-                break
+@dataclass
+class _Desk:
+    """The planners of one camera pose, who take turns, and what they made."""
+
+    scene: PlannedScene
+    waiting: deque[_Planner]
+    plans: list[Plan] = field(default_factory=list)
+    refusals: list[RefusedPlan] = field(default_factory=list)
+    taken: list[Place] = field(default_factory=list)
+
+    def plan(self, count: int, made: Callable[[], None]) -> None:
+        """Up to `count` more plans, from one episode after the other while there is room."""
+        wanted = len(self.plans) + count
+        while self.waiting and len(self.plans) < wanted:
+            planner = self.waiting.popleft()
             try:
-                made, refused = planner.next_plan(taken)
+                found, refused = planner.next_plan(self.taken)
             except PlanError as error:
                 logger.info("episode %d: %s", planner.index, error)
-                made, refused = None, []
-            refusals += refused
-            if made is None:
-                waiting.remove(planner)
                 continue
-            plans.append(made)
-            taken.append(_new_place(made, planner))
-            progress("plans", len(plans), count)
-    return plans, refusals
+            self.refusals += refused
+            if found is None:
+                continue
+            self.waiting.append(planner)
+            self.plans.append(found)
+            self.taken.append(_new_place(found, planner))
+            made()
+
+
+def _share_out(desks: list[_Desk], count: int, progress: Progress) -> None:
+    """`count` plans from all desks, as many from each episode; what one has no room for, others make."""
+    while (left := count - sum(len(desk.plans) for desk in desks)) > 0:
+        open_desks = [desk for desk in desks if desk.waiting]
+        if not open_desks:
+            return
+        for place, desk in enumerate(open_desks):
+            planners = sum(len(other.waiting) for other in open_desks[place:])
+            share = -(-left * len(desk.waiting) // max(1, planners))
+            before = len(desk.plans)
+            desk.plan(share, lambda: progress("plans", sum(len(each.plans) for each in desks), count))
+            left -= len(desk.plans) - before
 
 
 def _new_place(made: Plan, planner: _Planner) -> Place:
