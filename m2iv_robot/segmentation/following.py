@@ -35,6 +35,7 @@ TELLING = 0.6  # how much likelier the object's pixels are than the robot's to b
 AGREEING = 0.4  # median IoU with the network where the object rests, below which colours are not trusted
 OWN_COLOUR_SHARE = 0.95  # of the target, whose most frequent colours are the object's
 ROBOT_COLOUR_SHARE = 0.85
+SAME_THING = 0.5  # of what rests in one place, in the colours of what rested in the other
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
 UNSEEN_COST = 0.6  # of a way through a part that the network does not call the object at all
@@ -73,6 +74,8 @@ def follow_object(
     """
     film = _film(frames, masks, scene, target)
     rests = _rests(len(frames), phases)
+    if film.target is not None and _seen_elsewhere(film, rests):
+        film = replace(film, target=None)
     looks = _looks(film, rests)
     if looks is None:
         return masks
@@ -82,11 +85,13 @@ def follow_object(
     parts, moving, size = followed
     if not _agrees(film, rests, parts):
         return masks
-    resting = set(rests[0]) | set(rests[1])
+    home = np.zeros_like(film.object)  # where it usually is while it rests
+    for span, place in zip(rests, _usual(film, rests), strict=True):
+        home[span.start : span.stop] = place
     object_ = np.stack(
         [
             film.object[t]  # a dark thing at rest may look like a shadow: the network's word is all there is
-            if not parts[t].any() or _contradicted(film.object[t] & moving[t], parts[t], size, t in resting)
+            if not parts[t].any() or _contradicted(film.object[t] & moving[t], parts[t], size, home[t])
             else _edged(film, t, _completed(film, t, parts[t], moving[t], looks, size), moving[t])
             for t in range(len(frames))
         ]
@@ -120,11 +125,29 @@ def _rests(length: int, phases: tuple[EpisodePhases, ...]) -> tuple[range, range
     return range(max(1, grasp)), range(min(release, length - 1), length)
 
 
+def _usual(film: _Film, rests: tuple[range, range]) -> list[Bool[np.ndarray, "h w"]]:
+    """Where the network mostly saw the object while it rested: at its start, and at its goal."""
+    return [film.object[span.start : span.stop].mean(0) > 0.5 for span in rests]
+
+
+def _seen_elsewhere(film: _Film, rests: tuple[range, range]) -> bool:
+    """Whether the network saw one and the same thing rest in two places, neither of them the target's."""
+    usual = _usual(film, rests)
+    if (usual[0] & usual[1]).any() or (film.target[1] & (usual[0] | usual[1])).any():
+        return False
+    started, ended = (
+        np.concatenate([film.video[t][_core(film.object[t] & place & film.solid(t))] for t in span])
+        for span, place in zip(rests, usual, strict=True)
+    )
+    if min(len(started), len(ended)) < LEAST_PIXELS:
+        return False
+    return bool(lookup(common_colours(histogram(started), OWN_COLOUR_SHARE), ended).mean() >= SAME_THING)
+
+
 def _looks(film: _Film, rests: tuple[range, range]) -> Appearance | None:
     """The colours of object and robot; None where they are too few, or too much alike."""
     own, others = [], []
-    for span in rests:
-        usual = film.object[span.start : span.stop].mean(0) > 0.5
+    for span, usual in zip(rests, _usual(film, rests), strict=True):
         for t in span[:: max(1, len(span) // 8)]:
             own.append(film.video[t][_core(film.object[t] & usual & film.solid(t))])
             others.append(film.video[t][_core(film.actor[t])])
@@ -207,12 +230,14 @@ def _completed(
     return part | (film.object[t] & moving & near & (looks.object_share(film.video[t]) > OWN_SHARE))
 
 
-def _contradicted(seen: Bool[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"], size: float, at_rest: bool) -> bool:
+def _contradicted(
+    seen: Bool[np.ndarray, "h w"], part: Bool[np.ndarray, "h w"], size: float, home: Bool[np.ndarray, "h w"]
+) -> bool:
     """Whether the network saw a thing that the followed part is not, or only a scrap of.
 
-    It is as good as the network is: sure of things at rest, and of one of the object's own size.
+    It is as good as the network is: sure of a thing that rests at `home`, and of one of the object's own size.
     """
-    if at_rest and seen.any() and not (seen & part).any():
+    if (seen & home).any() and not (seen & part).any():
         return True
     _, labels, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8), connectivity=8)
     touched = np.unique(labels[part & seen])
