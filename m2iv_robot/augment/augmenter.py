@@ -20,6 +20,7 @@ from m2iv_robot.data.lerobot_io import read_frames
 from m2iv_robot.errors import PlanError
 from m2iv_robot.generation import WantedMasks, WantedVideo, generate_frames, generate_masks
 from m2iv_robot.generation.layers import MovedVideo, move_recording
+from m2iv_robot.generation.still import with_standing
 from m2iv_robot.plan import Plan, PlannedScene
 from m2iv_robot.types import Candidate, Episode, MaskTrajectory, Motion, Provenance, QualityReport
 
@@ -61,7 +62,7 @@ class Augmenter:
         moved = move_recording(footage.scene, picture)
         masks = self._masks(plan, moved, numbered.seed)
         frames = self._frames(plan, footage, moved, masks, numbered.seed)
-        candidate = self._candidate(numbered, footage, frames, masks)
+        candidate = self._candidate(numbered, footage, frames, with_standing(masks, footage.still))
         report = self._judged(candidate, footage, scene)
         return Made(candidate, report, time.perf_counter() - started, bend_px)
 

@@ -18,6 +18,7 @@ from m2iv_robot.data.lerobot_io import read_episode, read_frames
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.light import lit_plate
+from m2iv_robot.generation.still import left_standing, still_parts
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import dilate
 from m2iv_robot.plan import PlannedScene, PlanTask
@@ -68,11 +69,16 @@ class Library:
         recorded = SourceScene(torch.cat(frames), masks, own)
         known = torch.cat(states) if len(states) == len(members) else None
         film = film_of(recorded, known, self.kinematics, scene.camera)
+        still = torch.zeros_like(own.known)
+        if film is None and known is not None:
+            still = still_parts(recorded)
+            recorded = left_standing(recorded, still)
         plate, light = lit_plate(recorded), None
         if film is not None:
             light, plate = study_light(film.footage, plate, scene.plane_z_m - OBJECT_HALF_M)
         return Footage(
             scene=replace(recorded, plate=plate),
+            still=still,
             source=sources[0],
             states=known,
             film=film,

@@ -33,6 +33,7 @@ class Footage:
     source: SourceEpisode  # the episode that is varied; its masks are the scene's first
     states: Float[Tensor, "n s"] | None  # None where the dataset has none
     episode: Int[np.ndarray, " n"]
+    still: Bool[Tensor, "h w"]  # parts of the robot that never move: not in the scene's masks, but in its plate
     film: ArmFilm | None = None  # of the arm, where the camera shows all of it in its place
     light: Light | None = None
     plane_z_m: float = 0.0  # in which centres of resting objects lie

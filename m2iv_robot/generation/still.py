@@ -1,0 +1,67 @@
+"""Parts of a robot that stand still through an episode (a base, the shoulder of another arm): they stay real pixels."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from m2iv_robot.background import apply_gains, exposure_gains, levels_apart, masked_median, spread
+from m2iv_robot.generation.records import SourceScene
+from m2iv_robot.masks import dilate
+from m2iv_robot.types import MaskTrajectory, Plate
+
+FRAMES = 48  # that are looked at
+ALWAYS_SHARE = 0.95  # of the frames in which a pixel is the robot's
+STEADY_LEVELS = 16  # of 255, by which it may vary
+STEADY_SHARE = 0.9  # of the frames in which it does not vary by more
+RING_PX = 5  # around a part
+RING_SHARE = 0.35  # of the ring that may ever be robot: the inside of a moving link is as steady as a base
+EVER_SHARE = 0.1  # of the frames that make "ever"
+LEAST_SHARE = 0.002  # of the picture; less is left to move
+
+
+def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
+    """Where the robot is always seen, in one colour, and nothing of it ever moves beside."""
+    chosen = spread(len(scene.frames), FRAMES)
+    frames, actor = scene.frames[chosen], scene.masks.actor[chosen]
+    hidden = actor | scene.masks.object[chosen]
+    frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
+    usual, _ = masked_median(frames, torch.zeros_like(hidden))
+    steady = (levels_apart(frames, usual) <= STEADY_LEVELS).float().mean(0) >= STEADY_SHARE
+    share = actor.float().mean(0)
+    always = ((share >= ALWAYS_SHARE) & steady).numpy().astype(np.uint8)
+    always = cv2.morphologyEx(always, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(always, connectivity=8)
+    still = torch.zeros_like(steady)
+    for part in range(1, count):
+        if stats[part, cv2.CC_STAT_AREA] < LEAST_SHARE * always.size:
+            continue
+        region = torch.from_numpy(labels == part)
+        ring = dilate(region[None], 2 * RING_PX + 1)[0] & ~dilate(region[None], 3)[0]
+        if float(((share > EVER_SHARE) & ring).sum()) <= RING_SHARE * float(ring.sum()):
+            still |= region
+    return still
+
+
+def left_standing(scene: SourceScene, still: Bool[Tensor, "h w"]) -> SourceScene:
+    """The scene in which still parts of the robot belong to the background, and to its plate."""
+    if not bool(still.any()):
+        return scene
+    chosen = spread(len(scene.frames), FRAMES)
+    frames, hidden = scene.frames[chosen], (scene.masks.actor | scene.masks.object)[chosen]
+    frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
+    usual, _ = masked_median(frames, torch.zeros_like(hidden))
+    masks, plate = scene.masks, scene.plate
+    return replace(
+        scene,
+        masks=MaskTrajectory(masks.actor & ~still, masks.object, masks.confidence),
+        plate=Plate(torch.where(still, usual, plate.image), plate.known | still),
+    )
+
+
+def with_standing(masks: MaskTrajectory, still: Bool[Tensor, "h w"]) -> MaskTrajectory:
+    """Masks of an episode in which the still parts are the actor's again."""
+    return MaskTrajectory(masks.actor | (still & ~masks.object), masks.object, masks.confidence)
