@@ -14,34 +14,32 @@ from m2iv_robot.masks import dilate
 from m2iv_robot.types import MaskTrajectory, Plate
 
 FRAMES = 48  # that are looked at
-ALWAYS_SHARE = 0.95  # of the frames in which a pixel is the robot's
+ROBOT_SHARE = 0.5  # of the frames in which a pixel is called robot; masks of what stands still flicker
 STEADY_LEVELS = 16  # of 255, by which it may vary
 STEADY_SHARE = 0.9  # of the frames in which it does not vary by more
 RING_PX = 5  # around a part
-RING_SHARE = 0.35  # of the ring that may ever be robot: the inside of a moving link is as steady as a base
-EVER_SHARE = 0.1  # of the frames that make "ever"
+RING_SHARE = 0.65  # of the ring that must be steady, too: the inside of a moving link is, but not what is around it
 LEAST_SHARE = 0.002  # of the picture; less is left to move
 
 
 def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
-    """Where the robot is always seen, in one colour, and nothing of it ever moves beside."""
+    """Where robot is seen and nothing ever changes, nor beside it."""
     chosen = spread(len(scene.frames), FRAMES)
     frames, actor = scene.frames[chosen], scene.masks.actor[chosen]
     hidden = actor | scene.masks.object[chosen]
     frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
     usual, _ = masked_median(frames, torch.zeros_like(hidden))
     steady = (levels_apart(frames, usual) <= STEADY_LEVELS).float().mean(0) >= STEADY_SHARE
-    share = actor.float().mean(0)
-    always = ((share >= ALWAYS_SHARE) & steady).numpy().astype(np.uint8)
-    always = cv2.morphologyEx(always, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(always, connectivity=8)
+    robot = (steady & (actor.float().mean(0) >= ROBOT_SHARE)).numpy().astype(np.uint8)
+    robot = cv2.morphologyEx(robot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(robot, connectivity=8)
     still = torch.zeros_like(steady)
     for part in range(1, count):
-        if stats[part, cv2.CC_STAT_AREA] < LEAST_SHARE * always.size:
+        if stats[part, cv2.CC_STAT_AREA] < LEAST_SHARE * robot.size:
             continue
         region = torch.from_numpy(labels == part)
         ring = dilate(region[None], 2 * RING_PX + 1)[0] & ~dilate(region[None], 3)[0]
-        if float(((share > EVER_SHARE) & ring).sum()) <= RING_SHARE * float(ring.sum()):
+        if float((steady & ring).sum()) >= RING_SHARE * float(ring.sum()):
             still |= region
     return still
 
