@@ -161,3 +161,12 @@ def test_what_could_not_be_shown_is_refused_and_another_place_is_tried(task):
     found = plan_dataset(dataclasses.replace(task, drawable=drawable, config=PlanConfig(count=1, seed=1, only=1)))
     assert len(found.plans) == 1
     assert [entry.reason for entry in found.refusals].count("the arm was never seen so") == 2
+
+
+def test_what_one_camera_pose_cannot_give_is_planned_from_the_others(task, tmp_path):
+    shutil.copytree(task.store.root, tmp_path / "masks")
+    store = MaskStore(tmp_path / "masks")
+    store.save("lab", 2, CAMERA, store.load("lab", 2, CAMERA), {"plate": "pose_01"})  # which has no plate
+    found = plan_dataset(dataclasses.replace(task, store=store))
+    assert [index for index, _ in found.failures] == [2]
+    assert [plan.source_episode for plan in found.plans] == [0, 1] * (PLANS // 2)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, levels_apart, masked_median, spread
 from m2iv_robot.generation.records import SourceScene
-from m2iv_robot.masks import dilate
+from m2iv_robot.masks import dilate, fill_holes
 from m2iv_robot.types import MaskTrajectory, Plate
 
 FRAMES = 48  # that are looked at
@@ -19,6 +19,7 @@ STEADY_LEVELS = 16  # of 255, by which it may vary
 STEADY_SHARE = 0.9  # of the frames in which it does not vary by more
 RING_PX = 5  # around a part
 RING_SHARE = 0.65  # of the ring that must be steady, too: the inside of a moving link is, but not what is around it
+LARGEST_HOLE_PX = 60
 LEAST_SHARE = 0.002  # of the picture; less is left to move
 
 
@@ -41,7 +42,7 @@ def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
         ring = dilate(region[None], 2 * RING_PX + 1)[0] & ~dilate(region[None], 3)[0]
         if float((steady & ring).sum()) >= RING_SHARE * float(ring.sum()):
             still |= region
-    return still
+    return fill_holes(still, LARGEST_HOLE_PX)
 
 
 def left_standing(scene: SourceScene, still: Bool[Tensor, "h w"]) -> SourceScene:
