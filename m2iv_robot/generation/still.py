@@ -19,7 +19,7 @@ STEADY_LEVELS = 16  # of 255, by which it may vary
 STEADY_SHARE = 0.9  # of the frames in which it does not vary by more
 RING_PX = 5  # around a part
 RING_SHARE = 0.65  # of the ring that must be steady, too: the inside of a moving link is, but not what is around it
-LARGEST_HOLE_PX = 60
+LARGEST_HOLE_SHARE = 0.006  # of the picture: a lamp that blinks on a base
 LEAST_SHARE = 0.002  # of the picture; less is left to move
 
 
@@ -31,7 +31,8 @@ def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
     frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
     usual, _ = masked_median(frames, torch.zeros_like(hidden))
     steady = (levels_apart(frames, usual) <= STEADY_LEVELS).float().mean(0) >= STEADY_SHARE
-    robot = (steady & (actor.float().mean(0) >= ROBOT_SHARE)).numpy().astype(np.uint8)
+    share = actor.float().mean(0)
+    robot = (steady & (share >= ROBOT_SHARE)).numpy().astype(np.uint8)
     robot = cv2.morphologyEx(robot, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(robot, connectivity=8)
     still = torch.zeros_like(steady)
@@ -42,7 +43,9 @@ def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
         ring = dilate(region[None], 2 * RING_PX + 1)[0] & ~dilate(region[None], 3)[0]
         if float((steady & ring).sum()) >= RING_SHARE * float(ring.sum()):
             still |= region
-    return fill_holes(still, LARGEST_HOLE_PX)
+    closed = torch.nn.functional.pad(still, (1, 1, 1, 1), value=True)  # a hole may be open to the picture's edge
+    filled = fill_holes(closed, round(LARGEST_HOLE_SHARE * robot.size))[1:-1, 1:-1]
+    return still | (filled & (share >= ROBOT_SHARE)) if bool(still.any()) else still
 
 
 def left_standing(scene: SourceScene, still: Bool[Tensor, "h w"]) -> SourceScene:

@@ -39,6 +39,13 @@ def test_a_base_that_flickers_or_is_left_is_not_still(scene):
     assert not still_parts(scene).any()
 
 
+def test_a_lamp_that_blinks_on_the_base_is_a_part_of_it(scene):
+    scene.frames[::2, :, 30:35, 0:5] = 250
+    scene.frames[1::2, :, 30:35, 0:5] = 90
+    still = still_parts(scene)
+    assert still[30:35, 0:5].all()
+
+
 def test_what_stands_still_is_background_with_its_real_pixels_and_comes_back_in_the_masks(scene):
     still = still_parts(scene)
     left = left_standing(scene, still)
