@@ -12,6 +12,7 @@ from m2iv_robot.background import apply_gains, exposure_gains, masked_median
 from m2iv_robot.data.moved_objects import overlap, strangeness
 from m2iv_robot.masks import dilate, fill_holes, remove_specks
 from m2iv_robot.segmentation.change import histogram, lookup
+from m2iv_robot.segmentation.words import in_colour
 from m2iv_robot.types import EpisodePhases, Plate
 
 CHANGED_COLOUR = 11.0  # Lab distance from which a pixel shows another thing
@@ -22,6 +23,8 @@ LEFT_SHARE = 0.5  # of a colour's pixels at the start that must have gone for it
 MET_SHARE = 0.2  # of those gone that must have come to the goal
 CARRIED_SHARE = 0.4  # of the smaller place that has the object's colours, below which the pair is less likely
 PURE_SHARE = 0.55  # of the start that has them, below which it is more than the object
+TOLD_SHARE = 0.2  # of a place that must have the colour that the instruction names
+OTHER_COLOUR = 0.6  # how likely a place without it is, against one with it
 MIN_PAIR_SCORE = 0.1  # of the best pair of places; below it the object is not told
 
 
@@ -107,11 +110,17 @@ def as_image(plate: Plate) -> UInt8[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(plate.image.permute(1, 2, 0).numpy())
 
 
-def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor, "h w"], least_px: int) -> Move | None:
+def find_move(
+    ends: Ends,
+    before_p: Float[Tensor, "h w"],
+    after_p: Float[Tensor, "h w"],
+    least_px: int,
+    colour: str | None = None,
+) -> Move | None:
     """The pair of places that one thing most likely left and came to; None where nothing changed.
 
     `before_p` is how probably a pixel of the scene before shows something that the scene after does not, `after_p`
-    the other way round.
+    the other way round. A thing of another `colour` than the instruction names is less likely (see `words`).
     """
     lean = cv2.GaussianBlur((before_p - after_p).numpy(), (0, 0), 1.5)
     either = (torch.maximum(before_p, after_p) > 0.35).numpy()
@@ -121,8 +130,8 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
     left, came = (regions(changed & side, least_px) for side in (lean > 0, lean <= 0))
     images = [as_image(ends.before), as_image(ends.after)]
     labs = [cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for image in images]
-    starts = [(region, presence(images, region)) for region in left]
-    goals = [(region, 1 - presence(images, region)) for region in came]
+    starts = [(region, presence(images, region) * as_told(images[0], region, colour)) for region in left]
+    goals = [(region, (1 - presence(images, region)) * as_told(images[1], region, colour)) for region in came]
     best = None
     for start, there in starts:
         for goal, here in goals:
@@ -143,6 +152,13 @@ def find_move(ends: Ends, before_p: Float[Tensor, "h w"], after_p: Float[Tensor,
         place, nowhere = torch.from_numpy(start), torch.zeros(start.shape, dtype=torch.bool)
         return Move(place, nowhere, 0.5 * MIN_PAIR_SCORE * there, place, nowhere)
     return best
+
+
+def as_told(picture: UInt8[np.ndarray, "h w 3"], place: Bool[np.ndarray, "h w"], colour: str | None) -> float:
+    """1 where a place shows the colour that was named, or none was; less where it does not."""
+    if colour is None or in_colour(picture, colour)[place].mean() >= TOLD_SHARE:
+        return 1.0
+    return OTHER_COLOUR
 
 
 def carried_parts(

@@ -25,6 +25,7 @@ from m2iv_robot.segmentation.motion import MotionConfig, MotionSegmenter
 from m2iv_robot.segmentation.parts import held_things, looks_of, robot_parts, same_colour_around, things_at
 from m2iv_robot.segmentation.prediction import Target, decide, hint_of, predict, shrink, working_size
 from m2iv_robot.segmentation.prompts import check_drawn
+from m2iv_robot.segmentation.words import told_colour
 from m2iv_robot.types import Episode, EpisodePhases, MaskTrajectory, Plate
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,8 @@ class LearnedSegmenter:
         size = working_size(*given_on, self.config.pixels)
         frames = shrink(episode.frames, *size)
         least = max(6, round(self.config.min_object_share * size[0] * size[1]))
-        first = self.glance(frames, None if plate is None else small(plate, size), phases, least)
+        colour = told_colour(episode.task)
+        first = self.glance(frames, None if plate is None else small(plate, size), phases, least, colour)
         if prompt is not None:
             target = self.asked(
                 frames[prompt.frame], first, hint_of(prompt, given_on, size), least if prompt.mask is None else 0
@@ -131,9 +133,14 @@ class LearnedSegmenter:
         return trajectory(robot & ~object_, object_, masks.confidence)
 
     def glance(
-        self, frames: UInt8[Tensor, "t 3 h w"], plate: Plate | None, phases: tuple[EpisodePhases, ...], least: int
+        self,
+        frames: UInt8[Tensor, "t 3 h w"],
+        plate: Plate | None,
+        phases: tuple[EpisodePhases, ...],
+        least: int,
+        colour: str | None = None,
     ) -> FirstLook:
-        """A first look: the scene without the robot, and what was moved."""
+        """A first look: the scene without the robot, and what was moved; `colour` as the instruction names it."""
         chosen = spread(len(frames), LOOK_FRAMES)
         video = frames[chosen]
         scene = plate
@@ -151,7 +158,7 @@ class LearnedSegmenter:
         best = None
         for span in spans_of(phases, len(frames)):
             ends = bare_ends(look, span)
-            move = None if ends is None else self.compare(ends, least)
+            move = None if ends is None else self.compare(ends, least, colour)
             if best is None or (move is not None and (best.move is None or move.score > best.move.score)):
                 best = FirstLook(scene, ends, move, still, plate is not None)
         return best
@@ -169,11 +176,11 @@ class LearnedSegmenter:
         edge[2:-2, 2:-2] = False
         return fill_holes(touching(remove_specks((seen.median(0).values > STILL_P) & ~turns, least), edge), least)
 
-    def compare(self, ends: Ends, least: int) -> Move | None:
+    def compare(self, ends: Ends, least: int, colour: str | None = None) -> Move | None:
         """What was moved between two scenes."""
         before = predict(self.network, ends.before.image[None], ends.after)[0].float().sum(0)
         after = predict(self.network, ends.after.image[None], ends.before)[0].float().sum(0)
-        return find_move(ends, before, after, least)
+        return find_move(ends, before, after, least, colour)
 
     def asked(self, frame: UInt8[Tensor, "3 h w"], first: FirstLook, hint: Bool[Tensor, "h w"], least: int) -> Target:
         """The thing that a prompt (as a mask at working size) is about; `least` 0: the prompt is its mask already."""

@@ -59,3 +59,26 @@ def test_a_place_that_only_became_brighter_is_not_where_the_thing_came_from():
     apart = torch.roll(SHADOW, 30, 0)
     move = moved(apart, nothing, BLOCK | apart, BLOCK_THERE)
     assert float(iou(move.thing[None], BLOCK[None])[0]) > 0.7
+
+
+def two_moved(colour):
+    """A blue block and a larger red one are moved."""
+    red, red_there = box(60, 10, 80, 30), box(66, 60, 86, 80)
+    before, after = (scene(block, SHADOW & False) for block in (BLOCK, BLOCK_THERE))
+    for plate, place in ((before, red), (after, red_there)):
+        plate.image[:, place] = torch.tensor([200, 40, 40], dtype=torch.uint8)[:, None]
+    left, came = (BLOCK | red).float(), (BLOCK_THERE | red_there).float()
+    return find_move(Ends(before, after), left, came, LEAST, colour), red
+
+
+def test_of_two_things_that_were_moved_the_instruction_tells_the_one():
+    unsaid, red = two_moved(None)
+    assert float(iou(unsaid.thing[None], red[None])[0]) > 0.7
+    assert float(iou(two_moved("blue")[0].thing[None], BLOCK[None])[0]) > 0.7
+    assert float(iou(two_moved("red")[0].thing[None], red[None])[0]) > 0.7
+
+
+def test_a_colour_that_nothing_has_changes_nothing_but_the_certainty():
+    unsaid, said = two_moved(None)[0], two_moved("green")[0]
+    assert torch.equal(said.thing, unsaid.thing)
+    assert said.score < unsaid.score
