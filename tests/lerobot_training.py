@@ -25,11 +25,11 @@ SETTINGS = {
 }
 
 
-def train_two_steps(root: Path, output: Path) -> None:
-    """Run it, and fail with what it said where it does not come to its second step."""
+def train_two_steps(root: Path, output: Path) -> str:
+    """What it said; fails where it does not come to its end."""
     settings = SETTINGS | {"dataset.root": root, "output_dir": output}
     command = [sys.executable, "-m", "lerobot.scripts.lerobot_train", *(f"--{k}={v}" for k, v in settings.items())]
     environment = os.environ | {"WANDB_MODE": "disabled", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "step:2" in done.stderr + done.stdout
+    return done.stderr + done.stdout

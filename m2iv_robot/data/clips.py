@@ -13,7 +13,8 @@ from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from m2iv_robot.data.pairs import PairConfig, draw_pair, to_tensors
+from m2iv_robot.data.pair_tensors import to_tensors
+from m2iv_robot.data.pairs import PairConfig, draw_pair
 from m2iv_robot.data.pseudo_labels import BACKGROUND, UNKNOWN, LabelledClip
 from m2iv_robot.errors import ConfigError, DatasetError
 

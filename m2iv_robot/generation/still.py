@@ -5,7 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from m2iv_robot.background import apply_gains, exposure_gains, levels_apart, masked_median, spread
@@ -25,11 +25,8 @@ LEAST_SHARE = 0.002  # of the picture; less is left to move
 
 def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
     """Where robot is seen and nothing ever changes, nor beside it."""
-    chosen = spread(len(scene.frames), FRAMES)
-    frames, actor = scene.frames[chosen], scene.masks.actor[chosen]
-    hidden = actor | scene.masks.object[chosen]
-    frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
-    usual, _ = masked_median(frames, torch.zeros_like(hidden))
+    frames, usual = evenly_lit(scene)
+    actor = scene.masks.actor[spread(len(scene.frames), FRAMES)]
     steady = (levels_apart(frames, usual) <= STEADY_LEVELS).float().mean(0) >= STEADY_SHARE
     share = actor.float().mean(0)
     robot = (steady & (share >= ROBOT_SHARE)).numpy().astype(np.uint8)
@@ -48,14 +45,19 @@ def still_parts(scene: SourceScene) -> Bool[Tensor, "h w"]:
     return still | (filled & (share >= ROBOT_SHARE)) if bool(still.any()) else still
 
 
+def evenly_lit(scene: SourceScene) -> tuple[UInt8[Tensor, "t 3 h w"], UInt8[Tensor, "3 h w"]]:
+    """Some frames at the plate's exposure, and what each pixel usually shows."""
+    chosen = spread(len(scene.frames), FRAMES)
+    hidden = (scene.masks.actor | scene.masks.object)[chosen]
+    frames = apply_gains(scene.frames[chosen], exposure_gains(scene.frames[chosen], scene.plate.image, hidden))
+    return frames, masked_median(frames, torch.zeros_like(hidden))[0]
+
+
 def left_standing(scene: SourceScene, still: Bool[Tensor, "h w"]) -> SourceScene:
     """The scene in which still parts of the robot belong to the background, and to its plate."""
     if not bool(still.any()):
         return scene
-    chosen = spread(len(scene.frames), FRAMES)
-    frames, hidden = scene.frames[chosen], (scene.masks.actor | scene.masks.object)[chosen]
-    frames = apply_gains(frames, exposure_gains(frames, scene.plate.image, hidden))
-    usual, _ = masked_median(frames, torch.zeros_like(hidden))
+    _, usual = evenly_lit(scene)
     masks, plate = scene.masks, scene.plate
     return replace(
         scene,

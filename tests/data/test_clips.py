@@ -8,13 +8,13 @@ import torch
 
 from m2iv_robot.data.augmentation import Sprite, blend, cut_out, place, random_framing, random_shape, turned
 from m2iv_robot.data.clips import SegmentationPairs, collate_pairs, load_scene, save_scene
+from m2iv_robot.data.pair_tensors import drawn_hint
 from m2iv_robot.data.pairs import (
     Pair,
     PairConfig,
     add_distractor,
     add_object,
     add_standing_robot,
-    drawn_hint,
     keep_still_parts,
     pass_shadows,
 )

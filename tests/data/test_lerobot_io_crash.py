@@ -77,7 +77,7 @@ def contents(root: Path) -> list:
 def chosen_moments(events: list[str]) -> list[int]:
     """Every commit (a rename out of the folder for unfinished work), moments after some, and a spread over the rest."""
     renames = [number for number, event in enumerate(events) if event.startswith("os.rename")]
-    commits = [number for number in renames if "/work/" not in events[number].rpartition(" ")[2]]
+    commits = [number for number in renames if ".m2iv/work/" not in events[number].rpartition(" ")[2]]
     spread = [len(events) * share // 5 for share in range(1, 5)]
     return sorted({0, *commits, commits[2] + 1, commits[-1] + 1, *spread})
 

@@ -174,4 +174,4 @@ def test_bags_are_found_by_folder_by_file_and_below_a_folder(messages, tmp_path)
 
 
 def test_lerobot_trains_on_the_dataset(dataset, tmp_path):
-    train_two_steps(dataset.root, tmp_path / "trained")
+    assert "step:2" in train_two_steps(dataset.root, tmp_path / "trained")
