@@ -85,7 +85,7 @@ def build_plate(
         check_fits(mask, video, f"plate, video {index}")
         chosen = spread(video.shape[0], config.frames_per_episode)
         samples.append(video[chosen])
-        covers.append(hidden_by(mask, config.margin_px)[chosen])
+        covers.append(hidden_by(mask, config.margin_px, chosen))
     video, hidden = torch.cat(samples), torch.cat(covers)
     reference, _ = masked_median(video, hidden)
     even = apply_gains(video, exposure_gains(video, reference, hidden))
@@ -94,9 +94,9 @@ def build_plate(
     return Plate(image=fill_unknown(image, known), known=known)
 
 
-def hidden_by(masks: MaskTrajectory, margin_px: int) -> Bool[Tensor, "t h w"]:
-    """Where actor, object or their edges hide the scene."""
-    return dilate(masks.actor | masks.object, 2 * margin_px + 1)
+def hidden_by(masks: MaskTrajectory, margin_px: int, frames: list[int]) -> Bool[Tensor, "n h w"]:
+    """Where actor, object or their edges hide the scene, in some frames."""
+    return dilate(masks.actor[frames] | masks.object[frames], 2 * margin_px + 1)
 
 
 def own_plate(

@@ -10,6 +10,7 @@ from m2iv_robot.errors import ConfigError, SegmentationError
 from m2iv_robot.types import MaskTrajectory, Plate
 
 HEIGHT, WIDTH, LENGTH, TURN = 48, 64, 20, 8
+EVERY = list(range(LENGTH))
 
 
 @pytest.fixture
@@ -147,13 +148,13 @@ def test_a_thing_that_stands_elsewhere_in_one_episode_is_in_its_plate_alone(scen
         episodes.append((frames, masks))
     common = background.build_plate([frames for frames, _ in episodes], [masks for _, masks in episodes])
     assert torch.equal(common.image[:, dish], scene[:, dish])
-    hidden = background.hidden_by(episodes[1][1], 2)
+    hidden = background.hidden_by(episodes[1][1], 2, EVERY)
     own, differs = background.own_plate(episodes[1][0], hidden, common)
     assert (own.image[:, dish] == 20).all()
     assert torch.equal(own.image[:, ~differs], common.image[:, ~differs])
     assert differs[dish].all()
     assert not differs[~torch.from_numpy(grown(dish))].any()
-    other, nothing = background.own_plate(episodes[0][0], background.hidden_by(episodes[0][1], 2), common)
+    other, nothing = background.own_plate(episodes[0][0], background.hidden_by(episodes[0][1], 2, EVERY), common)
     assert not nothing.any()
     assert torch.equal(other.image, common.image)
 
@@ -164,7 +165,7 @@ def test_a_passing_shadow_is_no_thing_of_its_own(scene):
     shaded = frames.clone()
     shaded[: LENGTH // 2, :, 24:40, 20:40] = shaded[: LENGTH // 2, :, 24:40, 20:40] // 2
     shaded[LENGTH // 2 + 2 :, :, 24:40, 20:40] = shaded[LENGTH // 2 + 2 :, :, 24:40, 20:40] // 3
-    assert not background.own_plate(shaded, background.hidden_by(masks, 2), common)[1].any()
+    assert not background.own_plate(shaded, background.hidden_by(masks, 2, EVERY), common)[1].any()
 
 
 def test_frames_of_another_episode_show_the_scene_that_they_are_brought_into(scene):
@@ -172,7 +173,7 @@ def test_frames_of_another_episode_show_the_scene_that_they_are_brought_into(sce
     dish = block(50, 6)
     here = Plate(torch.where(dish, 220, scene), torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
     there = Plate(scene, torch.ones(HEIGHT, WIDTH, dtype=torch.bool))
-    hidden = background.hidden_by(masks, 0)
+    hidden = background.hidden_by(masks, 0, EVERY)
     moved = background.brought_into(frames, hidden, there, here)
     seen = dish & ~hidden[0]
     assert (moved[0][:, seen].float() - 176).abs().max() <= 2

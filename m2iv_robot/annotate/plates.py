@@ -143,7 +143,7 @@ def view_of(task: AnnotationTask, pose: PoseGroup, episode: Episode, masks: Mask
 
 def hidden_frames(task: AnnotationTask, masks: MaskTrajectory) -> Bool[Tensor, "n h w"]:
     """What masks hide in the frames that an episode's own plate is made of."""
-    return hidden_by(masks, task.plate.margin_px)[spread(len(masks.actor), OWN_PLATE_FRAMES)]
+    return hidden_by(masks, task.plate.margin_px, spread(len(masks.actor), OWN_PLATE_FRAMES))
 
 
 def plate_from(task: AnnotationTask, pose: PoseGroup, views: list[View]) -> Plate | None:
