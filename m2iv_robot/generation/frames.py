@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.nn import functional
 
 from m2iv_robot import masks
 from m2iv_robot.background import composite
@@ -98,16 +97,14 @@ class _Film:
         multiple = self.model.config.patch * 2 ** (len(self.model.config.unet.channels) - 1)
         scale = min(1.0, self.config.picture_width_px / frames.shape[-1], self.config.width_px / width)
         size = working_size(height, width, scale, multiple)
-        clip = self.model.sample(self._known_scene(frames, known, chosen, box, size), generator)[0].cpu()
+        seen, fine = (self._known_scene(frames, known, chosen, box, shape) for shape in (size, (height, width)))
+        clip = self.model.sample(seen, generator, fine=fine)[0].cpu()
         new = {frame: position for position, frame in enumerate(chosen) if not known[frame]}
         order, places = list(new), list(new.values())
-        large = functional.interpolate(
-            clip[places] * 255, (height, width), mode="bicubic", align_corners=False, antialias=True
-        )
         part = (slice(None), slice(None), slice(box[1], box[3]), slice(box[0], box[2]))
         margin = max(1, round(self.model.config.region_margin_px / scale)) | 1
         region = masks.dilate(self.either[order], margin)[part[1:]]
-        drawn = composite(self.background[order][part], large.round().clamp(0, 255).to(torch.uint8), region,
+        drawn = composite(self.background[order][part], (255 * clip[places]).round().clamp(0, 255).to(torch.uint8), region,
                           self.config.edge_px)  # fmt: skip
         for frame, picture in zip(order, drawn, strict=True):
             frames[frame] = self.background[frame]

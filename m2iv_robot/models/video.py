@@ -6,8 +6,8 @@ of the clip before, or source frames that the plan keeps).
 Source: Mask2IV, section "Trajectory-conditioned Video Generation".
 
 The network estimates the clean clip, from which the velocity follows. It need not paint what it can copy: per pixel it
-mixes its own colour with the plate's, the first frame's and the exemplar's, the last moved by a small flow that it
-estimates too.
+mixes its own colour with the plate's, the first frame's and the exemplar's. What is mixed may be larger than what the
+network saw: the shares are then enlarged, not the pictures.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,9 +28,9 @@ KERNELS_PX = (3, 5, 7)  # of the random dilation or erosion
 IMAGES = 4  # first frame, known frame, plate, exemplar: three channels each
 FLAGS = 5  # actor, object, known frame, known plate pixel, known exemplar pixel: one channel each
 SOURCES = 4  # of a pixel's colour: the network's own, plate, first frame, exemplar
+SOURCE_CHANNELS = (slice(0, 3), slice(6, 9), slice(9, 12), slice(15, 16), slice(16, 17))  # of the conditions
 NEVER = -1e4  # logit of a source that has nothing there
-FIRST_LOGITS = (0.0, 2.0, 0.0, 4.0)  # before training: the exemplar where there is one, else the plate
-FLOW_PX = 4.0  # one unit of the estimated flow
+FIRST_LOGITS = (-2.0, 2.0, 0.0, 4.0)  # before training: the exemplar where there is one, else the plate
 LEAST_TIME = 0.05  # the velocity is (noisy - clean) / time
 ROUND_LOSS = 0.05  # below this error (of [-1, 1]) the loss is a parabola, above nearly linear
 
@@ -81,6 +81,11 @@ class KnownScene:
     exemplar: Float[Tensor, "b t 3 h w"]
     exemplar_known: Bool[Tensor, "b t h w"]
 
+    def at(self, frame: int) -> "KnownScene":
+        """The scene of one frame alone."""
+        timed = ("actor", "object", "frames", "frames_given", "exemplar", "exemplar_known")
+        return replace(self, **{name: getattr(self, name)[:, frame : frame + 1] for name in timed})
+
 
 def reshape_at_random(
     mask: Bool[Tensor, "b t h w"], share: float, generator: torch.Generator
@@ -109,6 +114,45 @@ def loss_weight(
     return torch.where(masks.contact_map(actor, object_), config.contact_weight, weight).unsqueeze(2)
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What the network says of a clip: its own colours in [-1, 1], and each source's logit."""
+
+    own: Float[Tensor, "b t 3 h w"]
+    logits: Float[Tensor, "b t sources h w"]
+
+    def at(self, frame: int) -> "Mixture":
+        """What it says of one frame."""
+        return Mixture(self.own[:, frame : frame + 1], self.logits[:, frame : frame + 1])
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Pictures in [-1, 1] that colours are copied from, and where two of them are known."""
+
+    first: Float[Tensor, "b t 3 h w"]
+    plate: Float[Tensor, "b t 3 h w"]
+    exemplar: Float[Tensor, "b t 3 h w"]
+    plate_known: Float[Tensor, "b t 1 h w"]
+    exemplar_known: Float[Tensor, "b t 1 h w"]
+
+
+def sources_in(conditions: Float[Tensor, "b t c h w"]) -> Sources:
+    """What can be copied, out of `VideoModel.conditions`."""
+    return Sources(*(conditions[:, :, channels].float() for channels in SOURCE_CHANNELS))
+
+
+def blend(mixture: Mixture, sources: Sources) -> Float[Tensor, "b t 3 h w"]:
+    """The clip in [-1, 1], at the size of the pictures that it is mixed from."""
+    size = sources.plate.shape[-2:]
+    never = torch.zeros_like(sources.exemplar_known, dtype=torch.bool)
+    absent = torch.cat([never, sources.plate_known < 0.5, never, sources.exemplar_known < 0.5], dim=2)
+    logits = _enlarged(mixture.logits, size, "bilinear").masked_fill(absent, NEVER)
+    own = _enlarged(mixture.own, size, "bicubic")
+    colours = torch.stack([own, sources.plate, sources.first, sources.exemplar], dim=2)
+    return (logits.softmax(dim=2).unsqueeze(3) * colours).sum(dim=2)
+
+
 class VideoModel(nn.Module):
     """Denoises a clip of RGB frames in [-1, 1] under `KnownScene`."""
 
@@ -118,7 +162,7 @@ class VideoModel(nn.Module):
         self.judge: Judge | None = None  # who adds the feature distance to the loss
         cells = config.patch**2
         channels = (3 + 3 * IMAGES + FLAGS) * cells
-        self.unet = build_unet(config.unet, in_channels=channels, out_channels=(3 + SOURCES) * cells + 2)
+        self.unet = build_unet(config.unet, in_channels=channels, out_channels=(3 + SOURCES) * cells)
 
     def conditions(self, known: KnownScene) -> Float[Tensor, "b t c h w"]:
         """Everything known, as images beside the noise; what the configuration leaves out is zero."""
@@ -148,18 +192,19 @@ class VideoModel(nn.Module):
         context: Float[Tensor, "b n d"] | None = None,
     ) -> Float[Tensor, "b t 3 h w"]:
         """The clean clip in [-1, 1], as far as it can be told at this noise."""
-        patch = self.config.patch
-        seen = torch.cat([noisy, fold(conditions, patch)], dim=2)
-        output = self.unet(seen, time, context).float()
-        pixels, flow = unfold(output[:, :, :-2], patch), output[:, :, -2:]
-        first, plate, exemplar = conditions[:, :, 0:3], conditions[:, :, 6:9], conditions[:, :, 9:12]
-        plate_known, exemplar_known = conditions[:, :, 15:16], conditions[:, :, 16:17]
-        exemplar, reached = moved_by(torch.cat([exemplar, exemplar_known], dim=2).float(), flow)
-        logits = pixels[:, :, 3:] + pixels.new_tensor(FIRST_LOGITS)[:, None, None]
-        absent = [torch.zeros_like(reached), plate_known < 0.5, torch.zeros_like(reached), reached < 0.5]
-        logits = logits.masked_fill(torch.cat([entry.bool() for entry in absent], dim=2), NEVER)
-        colours = torch.stack([pixels[:, :, :3], plate, first, exemplar / reached.clamp(min=0.5)], dim=2)
-        return (logits.softmax(dim=2).unsqueeze(3) * colours).sum(dim=2)
+        return blend(self.mixture(noisy, time, conditions, context), sources_in(conditions))
+
+    def mixture(
+        self,
+        noisy: Float[Tensor, "b t folded rows columns"],
+        time: Float[Tensor, " b"],
+        conditions: Float[Tensor, "b t c h w"],
+        context: Float[Tensor, "b n d"] | None = None,
+    ) -> "Mixture":
+        """How the clean clip is mixed, as far as it can be told at this noise."""
+        seen = torch.cat([noisy, fold(conditions, self.config.patch)], dim=2)
+        pixels = unfold(self.unet(seen, time, context).float(), self.config.patch)
+        return Mixture(pixels[:, :, :3], pixels[:, :, 3:] + pixels.new_tensor(FIRST_LOGITS)[:, None, None])
 
     def loss(
         self,
@@ -196,19 +241,28 @@ class VideoModel(nn.Module):
         known: KnownScene,
         generator: torch.Generator,
         context: Float[Tensor, "b n d"] | None = None,
-    ) -> Float[Tensor, "b t 3 h w"]:
-        """Frames in [0, 1]; given ones come back exactly as they were given."""
+        fine: KnownScene | None = None,
+    ) -> Float[Tensor, "b t 3 h2 w2"]:
+        """Frames in [0, 1]; given ones come back exactly as they were given.
+
+        `fine` is the same scene in larger pictures (its masks are not looked at): frames are then mixed from those.
+        """
         conditions = self.conditions(known)
         batch, length, _, height, width = conditions.shape
         patch = self.config.patch
         shape = (batch, length, 3 * patch**2, height // patch, width // patch)
         noise = torch.randn(shape, generator=generator, device=conditions.device)
+        mixed = []
 
         def predict(noisy: Tensor, time: Tensor) -> Tensor:
-            clean = fold(self.estimate(noisy, time, conditions, context), patch)
+            mixed[:] = [self.mixture(noisy, time, conditions, context)]
+            clean = fold(blend(mixed[0], sources_in(conditions)), patch)
             return (noisy - clean) / time.clamp(min=LEAST_TIME).reshape(-1, 1, 1, 1, 1)
 
         values = unfold(diffusion.sample(predict, noise, self.config.sampler), patch)
+        if fine is not None:  # the last step ends at the clean clip that it estimated
+            parts = [blend(mixed[0].at(i), sources_in(self.conditions(fine.at(i)))) for i in range(length)]
+            known, values = fine, torch.cat(parts, dim=1).clamp(-1, 1)
         return torch.where(known.frames_given[..., None, None, None], known.frames, (values + 1) / 2)
 
     def _draw_task(self, known: KnownScene, generator: torch.Generator) -> KnownScene:
@@ -252,19 +306,13 @@ def scene_of(batch: dict[str, Tensor]) -> KnownScene:
     )
 
 
-def moved_by(
-    video: Float[Tensor, "b t c h w"], flow: Float[Tensor, "b t 2 rows columns"]
-) -> tuple[Float[Tensor, "b t c2 h w"], Float[Tensor, "b t 1 h w"]]:
-    """Images moved by a coarse flow (units of `FLOW_PX`), and their last channel, which says where they are known."""
-    batch, length, _, height, width = video.shape
-    fine = functional.interpolate(flow.flatten(0, 1), (height, width), mode="bilinear", align_corners=False)
-    rows = torch.arange(height, device=video.device, dtype=fine.dtype)[:, None]
-    columns = torch.arange(width, device=video.device, dtype=fine.dtype)[None, :]
-    x, y = columns + FLOW_PX * fine[:, 0], rows + FLOW_PX * fine[:, 1]
-    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
-    moved = functional.grid_sample(video.flatten(0, 1), grid, padding_mode="border", align_corners=False)
-    moved = moved.unflatten(0, (batch, length))
-    return moved[:, :, :-1], moved[:, :, -1:]
+def _enlarged(video: Float[Tensor, "b t c h w"], size: tuple[int, int], how: str) -> Float[Tensor, "b t c h2 w2"]:
+    """Pictures at another size; the same ones where they have it."""
+    if video.shape[-2:] == size:
+        return video
+    return functional.interpolate(video.flatten(0, 1), size, mode=how, align_corners=False).unflatten(
+        0, video.shape[:2]
+    )
 
 
 def _signed(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
