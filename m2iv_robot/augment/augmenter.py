@@ -47,11 +47,10 @@ class Augmenter:
         footage = self.library.footage(plan.source_episode, scene)
         if plan.motion is None:
             frames, masks = dream(self.task, plan, footage.source, footage.scene, numbered.seed)
-            candidate, report = self._candidate(numbered, footage, frames, masks), QualityReport(())
+            candidate = self._candidate(numbered, footage, frames, masks)
             if self.reader is not None:
                 candidate = self.reader.labelled(candidate, plan, scene)
-                report = self._judged(candidate, footage, scene)
-            return Made(candidate, report, time.perf_counter() - started)
+            return Made(candidate, self._judged(candidate, footage, scene), time.perf_counter() - started)
         picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
         bend_px = float(bend[picture.shown].max(initial=0.0))
         if picture.arm is None:

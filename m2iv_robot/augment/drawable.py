@@ -8,6 +8,7 @@ import torch
 from m2iv_robot.augment.handles import compared
 from m2iv_robot.augment.matching import steady_match
 from m2iv_robot.augment.records import AugmentConfig
+from m2iv_robot.augment.sketch import sketch_motion
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.errors import PlanError
 from m2iv_robot.kinematics import JointKinematics, Kinematics
@@ -50,15 +51,22 @@ class ArmCheck:
 
     config: AugmentConfig
 
-    def __call__(self, plan: Plan, sources: list[SourceEpisode], camera: CameraFit, kinematics: Kinematics) -> None:
+    def __call__(
+        self, plan: Plan, sources: list[SourceEpisode], camera: CameraFit | None, kinematics: Kinematics | None
+    ) -> None:
         """Nothing where the arm can be drawn as planned, or its links can be posed freely.
 
         Raises:
             PlanError: the nearest real arm is too far off.
         """
+        by_index = {source.labels.index: source for source in sources}
+        if plan.motion is None:
+            source = by_index[plan.source_episode]
+            motion, bend = sketch_motion(plan, source)
+            check_bend(float(bend[motion.shown].max()), source.masks.actor.shape[-1], self.config)
+            return
         if camera.whole_arm and isinstance(kinematics, JointKinematics) and kinematics.surface is not None:
             return
-        by_index = {source.labels.index: source for source in sources}
         chosen = footage_members(plan.source_episode, tuple(by_index), self.config.footage_episodes)
         members = [by_index[index] for index in chosen]
         steps = thinning([source.labels.length for source in members])

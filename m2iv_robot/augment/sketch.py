@@ -1,24 +1,27 @@
 """A motion in the picture alone, where the robot's state is not known: good enough to look at, not to learn from."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from m2iv_robot.augment.matching import steady_match
 from m2iv_robot.errors import PlanError
 from m2iv_robot.exemplar import landmarks
 from m2iv_robot.generation.layers import PictureMotion, clean_rest_frames
-from m2iv_robot.masks import centroid
+from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.plan import Plan
 from m2iv_robot.plan.scenes import SourceEpisode
-from m2iv_robot.types import MaskTrajectory
 
 AROUND_PX = np.array([[0.0, 0.0], [-10.0, 0.0], [10.0, 0.0], [0.0, -10.0], [0.0, 10.0]])
 ROOT_SHARE = 1.0  # of the arm's visible length: how far beyond the border its root is taken to be
+OTHER_PHASE_PX = 20.0  # as far off as an arm before the grasp instead of after it counts: its fingers differ
 MOVED_SIZES = 0.3  # of the object: so far from where it rests it is held
 
 
-def sketch_motion(plan: Plan, source: SourceEpisode) -> PictureMotion:
-    """The source's motion, its tip and its object drawn to the new place and back again.
+def sketch_motion(plan: Plan, source: SourceEpisode) -> tuple[PictureMotion, Float[np.ndarray, " t"]]:
+    """The source's motion, its tip and its object drawn to the new place and back again, and the arm's bend (px).
+
+    As where the state is known, the arm of each frame is the nearest one of the episode, bent by what is left.
 
     Raises:
         PlanError: the object is never seen to move, or the arm never seen.
@@ -28,18 +31,24 @@ def sketch_motion(plan: Plan, source: SourceEpisode) -> PictureMotion:
     track = object_track(source)
     grasp, release = seen_hold(source, track)
     share = shares(placement.kind, grasp, release, length)
-    shift = np.asarray(placement.shift_px)
-    handles, goals = arm_handles(masks, share[:, None] * shift)
+    shift = share[:, None] * np.asarray(placement.shift_px)
+    tips, roots = tips_and_roots(masks.actor)
+    distance = np.linalg.norm((tips + shift)[:, None] - tips[None], axis=-1)
+    phase = np.digitize(np.arange(length), (grasp, release))
+    seen = masks.actor.flatten(1).any(1).numpy()
+    chosen = steady_match(distance + OTHER_PHASE_PX * (phase[:, None] != phase), np.zeros(length, np.int64), seen)
     rest = source.start if placement.kind == "start" else source.goal
     span = (0, grasp) if placement.kind == "start" else (release, length)
-    return PictureMotion(
+    handles = [np.concatenate([tips[at] + AROUND_PX, roots[at][None]]) for at in chosen]
+    goals = [np.concatenate([tip + AROUND_PX, roots[at][None]]) for tip, at in zip(tips + shift, chosen, strict=True)]
+    motion = PictureMotion(
         shown=np.arange(length) < release if placement.kind == "start" else np.arange(length) >= grasp,
         source_frame=np.arange(length),
-        actor_frame=np.arange(length),
-        handles_px=handles,
-        goals_px=goals,
+        actor_frame=chosen,
+        handles_px=tuple(handles),
+        goals_px=tuple(goals),
         object_px=track,
-        object_goal_px=track + share[:, None] * shift,
+        object_goal_px=track + shift,
         object_scale=1 + share * (placement.scale - 1),
         held=(grasp, release),
         moved=placement.kind,
@@ -49,6 +58,7 @@ def sketch_motion(plan: Plan, source: SourceEpisode) -> PictureMotion:
         rest_frames=clean_rest_frames(masks, rest, *span),
         settle_frames=2,
     )
+    return motion, distance[np.arange(length), chosen]
 
 
 def object_track(source: SourceEpisode) -> Float[np.ndarray, "t 2"]:
@@ -87,26 +97,15 @@ def shares(kind: str, grasp: int, release: int, length: int) -> Float[np.ndarray
     return ramp**2 * (3 - 2 * ramp)
 
 
-def arm_handles(
-    masks: MaskTrajectory, shift_px: Float[np.ndarray, "t 2"]
-) -> tuple[tuple[Float[np.ndarray, "_ 2"], ...], tuple[Float[np.ndarray, "_ 2"], ...]]:
-    """Points around the arm's tip, which are shifted, and its root, which is not."""
-    handles, goals = [], []
-    tip, root = np.zeros(2), np.full(2, -1000.0)
-    for actor, moved in zip(masks.actor, shift_px, strict=True):
-        tip, root = tip_and_root(actor, tip, root)
-        handles.append(np.concatenate([tip + AROUND_PX, root[None]]))
-        goals.append(np.concatenate([tip + AROUND_PX + moved, root[None]]))
-    return tuple(handles), tuple(goals)
-
-
-def tip_and_root(
-    actor: Tensor, tip: Float[np.ndarray, " 2"], root: Float[np.ndarray, " 2"]
-) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+def tips_and_roots(actor: Bool[Tensor, "t h w"]) -> tuple[Float[np.ndarray, "t 2"], Float[np.ndarray, "t 2"]]:
     """Where the arm ends and where it comes from; what they were before, where a frame does not show it."""
-    if not bool(actor.any()):
-        return tip, root
-    found = landmarks(actor.numpy().astype(np.uint8))
-    if found.tip is None or found.root is None:
-        return found.centre, root
-    return found.tip, found.root + ROOT_SHARE * (found.root - found.tip)
+    tip, root = np.zeros(2), np.full(2, -1000.0)
+    tips, roots = [], []
+    for mask in actor:
+        if bool(mask.any()):
+            found = landmarks(largest_component(mask).numpy().astype(np.uint8))
+            tip = found.centre if found.tip is None else found.tip
+            root = root if found.root is None else found.root + ROOT_SHARE * (found.root - tip)
+        tips.append(tip)
+        roots.append(root)
+    return np.stack(tips), np.stack(roots)

@@ -1,5 +1,7 @@
 """New videos where no motion can be planned: they look like episodes, but nothing says what the robot did in them."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -10,6 +12,7 @@ from m2iv_robot.augment.sketch import sketch_motion
 from m2iv_robot.exemplar import build_exemplar, cut_and_paste
 from m2iv_robot.generation import SourceScene, WantedMasks, WantedVideo, generate_frames, generate_masks
 from m2iv_robot.generation.layers import PictureMotion, clean_rest_frames, move_recording
+from m2iv_robot.masks import largest_component
 from m2iv_robot.plan import Plan
 from m2iv_robot.plan.scenes import STILL_SHARE, SourceEpisode
 from m2iv_robot.types import MaskTrajectory
@@ -28,12 +31,16 @@ def dream(
     Raises:
         PlanError: the object is not seen to move.
     """
+    length = len(source.masks.actor)
+    given = torch.zeros(length, dtype=torch.bool)
     exemplar = background = None
     if task.config.masks == "warped":
-        moved = move_recording(scene, sketch_motion(plan, source))
+        motion, _ = sketch_motion(plan, source)
+        moved = move_recording(one_arm(scene), motion)
         if task.networks.video is None:
             return moved.frames, moved.masks
-        first, masks, exemplar, background = moved.frames[0], moved.masks, moved.exemplar, moved.background
+        frames, masks, exemplar, background = moved.frames, moved.masks, moved.exemplar, moved.background
+        given = torch.from_numpy(~motion.shown)
     else:
         first = first_frame(plan, source, scene)
         masks = predicted_masks(task, plan, source, first, seed)
@@ -41,12 +48,16 @@ def dream(
             frames = cut_and_paste(scene.plate, build_exemplar(scene.frames, scene.masks, masks))
             frames[0] = first
             return frames, masks
-    length = len(masks.actor)
-    given = torch.zeros(length, dtype=torch.bool)
+        frames = first.expand(length, -1, -1, -1)
     given[0] = True
-    frames = first.expand(length, -1, -1, -1)
-    wanted = WantedVideo(first, masks, frames, given, background, exemplar)
+    wanted = WantedVideo(frames[0], masks, frames, given, background, exemplar)
     return generate_frames(task.networks.video, scene, wanted, seed, task.generation), masks
+
+
+def one_arm(scene: SourceScene) -> SourceScene:
+    """The scene whose robot is its largest part in each frame: specks elsewhere must not move with it."""
+    actor = torch.stack([largest_component(mask) for mask in scene.masks.actor])
+    return replace(scene, masks=replace(scene.masks, actor=actor))
 
 
 def predicted_masks(

@@ -104,8 +104,8 @@ class _Film:
         part = (slice(None), slice(None), slice(box[1], box[3]), slice(box[0], box[2]))
         margin = max(1, round(self.model.config.region_margin_px / scale)) | 1
         region = masks.dilate(self.either[order], margin)[part[1:]]
-        drawn = composite(self.background[order][part], (255 * clip[places]).round().clamp(0, 255).to(torch.uint8), region,
-                          self.config.edge_px)  # fmt: skip
+        pictures = (255 * clip[places]).round().clamp(0, 255).to(torch.uint8)
+        drawn = composite(self.background[order][part], pictures, region, self.config.edge_px)
         for frame, picture in zip(order, drawn, strict=True):
             frames[frame] = self.background[frame]
             frames[frame, :, box[1] : box[3], box[0] : box[2]] = picture

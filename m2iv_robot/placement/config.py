@@ -20,6 +20,7 @@ class PlacementConfig:
     support_share: float = 0.9  # of the lower half of the object's outline that must lie on the support
     step: float = 3.0  # how sharp an edge ends the support, in standard deviations of its own texture
     colour_spread: float = 5.0  # how far its colour may lie from what surrounds the object, in standard deviations
+    least_likeness: float = 0.5  # of the object's outlines at start and goal (IoU, one laid over the other)
     candidates: int = 30  # tried for every placement; more spread more evenly
 
     def __post_init__(self) -> None:
@@ -29,6 +30,8 @@ class PlacementConfig:
             raise ConfigError("placement.polygon_px needs x and y of at least three corners: [x1,y1,x2,y2,x3,y3]")
         if self.at_px and (len(self.at_px) != 2 or self.polygon_px):
             raise ConfigError("placement.at_px needs x and y, and no placement.polygon_px beside it")
+        if not 0 <= self.least_likeness <= 1:
+            raise ConfigError(f"placement.least_likeness must be in [0, 1], got {self.least_likeness}")
         if not 0 < self.support_share <= 1:
             raise ConfigError(f"placement.support_share must be in (0, 1], got {self.support_share}")
         for name in ("clearance_sizes", "apart_sizes"):

@@ -14,6 +14,7 @@ from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.types import Plate
 
 RING_SIZES = 0.8  # width of the ring around an object that shows its support, in sizes of the object
+SPREAD = np.array([[2.0, 1.0, 1.0], [4.0, 2.0, 2.0]])  # least and most of one surface's colour (Lab units)
 STRANGE_SHARE = 0.5  # of a place's ring that may differ from the support before it counts as another surface
 
 
@@ -32,10 +33,11 @@ def polygon_mask(corners_px: list[float], height: int, width: int) -> Bool[Tenso
 
 
 def find_support(plate: Plate, places: list[Bool[Tensor, "h w"]], config: PlacementConfig) -> Bool[Tensor, "h w"]:
-    """The part of the plate that is one surface with the surroundings of `places`, where the object has really rested.
+    """The part of the plate that is one surface with what lies at the foot of `places`, where the object really rested.
 
-    A pixel belongs to it when its colour, smoothed over about a third of the object, is near that of the
-    surroundings, and when no edge sharper than the surface's own texture separates it from them. Shading may drift.
+    A pixel belongs to it when its colour, smoothed over about a third of the object, is near that at one of the feet,
+    and when no edge sharper than the surface's own texture separates it from them. Shading may drift. What is seen
+    beside an object's upper half may be a wall behind it.
 
     Raises:
         PlanError: no place, or none of its surroundings is known in the plate.
@@ -45,7 +47,7 @@ def find_support(plate: Plate, places: list[Bool[Tensor, "h w"]], config: Placem
     size = float(np.median([np.sqrt(max(int(place.sum()), 1)) for place in places]))
     colour = smooth_colour(plate, size)
     known = plate.known.numpy()
-    rings = [ring_of(place.numpy(), size) & known for place in places]
+    rings = [foot_of(place.numpy(), size) & known for place in places]
     seeds = np.logical_or.reduce(rings)
     if not seeds.any():
         raise PlanError("the plate shows nothing around the object; more episodes, or placement.polygon_px, are needed")
@@ -75,6 +77,13 @@ def ring_of(mask: Bool[np.ndarray, "h w"], size_px: float) -> Bool[np.ndarray, "
     return cv2.dilate(grown, outer).astype(bool) & ~cv2.dilate(grown, inner).astype(bool)
 
 
+def foot_of(mask: Bool[np.ndarray, "h w"], size_px: float) -> Bool[np.ndarray, "h w"]:
+    """The ring around an object's lower half."""
+    ring = ring_of(mask, size_px)
+    ring[: int(np.median(np.nonzero(mask)[0]))] = False
+    return ring
+
+
 def edge_strength(colour: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
     """Length of the colour's gradient, Lab units per pixel."""
     across = np.stack([cv2.Sobel(colour[..., channel], -1, 1, 0, scale=0.125) for channel in range(3)])
@@ -87,7 +96,7 @@ def colour_distance(
 ) -> Float[np.ndarray, "h w"]:
     """How many standard deviations each pixel's colour lies from the nearest of the rings' colours."""
     pooled = np.concatenate([colour[ring] - np.median(colour[ring], axis=0) for ring in rings if ring.any()])
-    spread = np.maximum(1.4826 * np.median(np.abs(pooled), axis=0), np.array([2.0, 1.0, 1.0]))
+    spread = np.clip(1.4826 * np.median(np.abs(pooled), axis=0), *SPREAD)
     centres = [np.median(colour[ring], axis=0) for ring in rings if ring.any()]
     distances = [np.linalg.norm((colour - centre) / spread, axis=2) for centre in centres]
     return np.min(distances, axis=0)

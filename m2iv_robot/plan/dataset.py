@@ -185,8 +185,7 @@ class _Planner:
         if self.task.placement.at_px:
             return self._asked_for(tuple(self.task.placement.at_px))
         scene = replace(self.scene, taken=(*taken, *self.refused))
-        check = None if self.robot is None else self._check
-        found, refused = sample_placements(scene, self.task.placement, 1, self.generator, check)
+        found, refused = sample_placements(scene, self.task.placement, 1, self.generator, self._check)
         self.refused += [entry.place for entry in refused]
         refusals = [RefusedPlan(self.index, entry.place.xy_px, entry.shift_m, entry.reason) for entry in refused]
         return (Plan(self.index, found[0], self.motion) if found else None), refusals
@@ -198,17 +197,18 @@ class _Planner:
         self.refused.append(place_of(xy_px, self.scene.camera, self.scene.plane_z_m))
         try:
             placement = place_at(self.scene, self.task.placement, xy_px)
-            if self.robot is not None:
-                self._check(placement)
+            self._check(placement)
         except PlanError as error:
             return None, [RefusedPlan(self.index, xy_px, None, str(error))]
         return Plan(self.index, placement, self.motion), []
 
     def _check(self, placement: Placement) -> None:
-        self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
+        if self.robot is not None:
+            self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
         if self.task.drawable is not None:
             made = Plan(self.index, placement, self.motion)
-            self.task.drawable(made, self.recorded, self.shown_by, self.robot.kinematics)
+            kinematics = None if self.robot is None else self.robot.kinematics
+            self.task.drawable(made, self.recorded, self.shown_by, kinematics)
 
 
 @dataclass

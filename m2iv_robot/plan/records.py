@@ -69,7 +69,7 @@ class Plan:
     motion: Motion | None
 
 
-Drawable = Callable[[Plan, list[SourceEpisode], CameraFit, Kinematics], None]
+Drawable = Callable[[Plan, list[SourceEpisode], CameraFit | None, Kinematics | None], None]
 
 
 @dataclass(frozen=True)

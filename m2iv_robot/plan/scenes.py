@@ -11,7 +11,7 @@ from m2iv_robot.data.lerobot_io import EpisodeLabels, read_labels
 from m2iv_robot.errors import M2IVError, PlanError, SegmentationError
 from m2iv_robot.kinematics import Kinematics, find_phases
 from m2iv_robot.masks import centroid
-from m2iv_robot.placement import find_support, polygon_mask, resting_mask, stands_elsewhere
+from m2iv_robot.placement import find_support, likeness, polygon_mask, resting_mask, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
 from m2iv_robot.plan.records import PlannedScene, PlanTask, SourceEpisode
 from m2iv_robot.types import EpisodePhases, Plate
@@ -38,7 +38,7 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
 
     Raises:
         SegmentationError: it has no masks yet.
-        PlanError: nothing is held in it, or its object is not seen at rest.
+        PlanError: nothing is held in it, or its object is not seen at rest, or not as the same thing at both ends.
     """
     labels = read_labels(task.dataset, index)
     masks = task.store.load(task.dataset.name, index, task.camera)
@@ -55,10 +55,8 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
         )
     if not kinematics.metric or labels.state is None:
         still = max(1, round(STILL_SHARE * length))
-        return SourceEpisode(
-            labels, masks, None, (), resting_mask(masks.object, (0, still)),
-            resting_mask(masks.object, (length - still, length)), own,
-        )  # fmt: skip
+        rests = (resting_mask(masks.object, span) for span in ((0, still), (length - still, length)))
+        return _carried(SourceEpisode(labels, masks, None, (), *rests, own), task)
     poses = kinematics.forward(labels.state)
     phases = held_phases(kinematics, labels, poses)
     if not phases:
@@ -69,7 +67,23 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
     after = phases[task.retarget.pick + 1].grasp if task.retarget.pick + 1 < len(phases) else length
     start = resting_mask(masks.object, (before, max(phase.grasp - 1, before + 1)))
     goal = resting_mask(masks.object, (min(settled, after - 1), after))
-    return SourceEpisode(labels, masks, poses, phases, start, goal, own)
+    return _carried(SourceEpisode(labels, masks, poses, phases, start, goal, own), task)
+
+
+def _carried(source: SourceEpisode, task: PlanTask) -> SourceEpisode:
+    """The same, if one thing is seen at both ends.
+
+    Raises:
+        PlanError: what is seen there does not have one shape.
+    """
+    alike = likeness(source.start, source.goal)
+    if alike < task.placement.least_likeness:
+        raise PlanError(
+            f"{task.dataset.name} episode {source.labels.index}: the object has another shape where it ends "
+            f"(the outlines' IoU is {alike:.2f}, placement.least_likeness asks for {task.placement.least_likeness:g}): "
+            "folded, tipped over, or wrong masks; leave the episode out, correct its masks, or give a prompt"
+        )
+    return source
 
 
 def held_phases(
