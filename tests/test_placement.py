@@ -15,6 +15,7 @@ from m2iv_robot.placement import (
     PlacementConfig,
     Scene,
     find_support,
+    likeness,
     on_the_plane,
     place_at,
     polygon_mask,
@@ -67,6 +68,13 @@ def test_the_support_is_the_surface_around_the_object_without_walls_and_other_th
     far = table & ~disc(40, 90, 12) & ~disc(120, 60, 19)
     far[: WALL_ROWS + 5] = False
     assert float(support[far].float().mean()) > 0.97
+
+
+def test_a_wall_behind_a_standing_object_is_no_support(plate):
+    tall = [disc(80, WALL_ROWS - 2, 8), disc(50, WALL_ROWS, 8)]
+    support = find_support(plate, tall, PlacementConfig())
+    assert not support[: WALL_ROWS - 2].any()
+    assert float(support[WALL_ROWS + 12 :].float().mean()) > 0.8
 
 
 def test_an_object_on_the_plate_stands_elsewhere_than_on_the_table(plate, places):
@@ -204,3 +212,19 @@ def test_walls_behind_the_table_are_not_on_its_plane():
     seen = on_the_plane(camera, 0.0, (61, 81), lambda points: points[:, 0] < 5.0)
     assert not seen[:51].any()  # 5 m away and 1 m below is 20 px under the horizon
     assert seen[51:].all()
+
+
+def test_a_thing_keeps_its_likeness_when_it_is_carried_turned_or_farther_away_and_a_folded_one_does_not():
+    start = torch.zeros(120, 160, dtype=torch.bool)
+    start[20:30, 20:50] = True
+    turned = torch.zeros_like(start)
+    turned[60:90, 100:110] = True
+    far = torch.zeros_like(start)
+    far[80:87, 30:51] = True
+    folded = torch.zeros_like(start)
+    folded[60:90, 60:64] = folded[60:64, 60:90] = True
+    assert likeness(start, start) > 0.95
+    assert likeness(start, turned) > 0.85
+    assert likeness(start, far) > 0.85
+    assert likeness(start, folded) < 0.5
+    assert likeness(start, start & ~start) == 0

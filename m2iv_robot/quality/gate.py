@@ -59,7 +59,6 @@ EXCUSABLE = frozenset(
         "actor_colour",
         "background_change",
         "contact",
-        "contact_after",
         "path_error",
         "label_lag",
         "held_agreement",

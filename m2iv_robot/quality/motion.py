@@ -110,6 +110,7 @@ def contact(case: Case, config: QualityConfig) -> CheckResult | None:
 def contact_after(case: Case, config: QualityConfig) -> CheckResult | None:
     """Whether actor and object still touch at the end: 1 or 0; None where they do in the source as well.
 
+    They do not where the last frame is the source's own, whatever is seen in it.
     Where the labels have the gripper far from the object in the picture, they do not touch: it is some other part of
     the arm that is seen before the object or behind it.
     """
@@ -119,6 +120,7 @@ def contact_after(case: Case, config: QualityConfig) -> CheckResult | None:
     last = rows_after(case, config)[-1:]
     touching = bool(contact_map(case.seen.actor[last], case.seen.object[last], kernel).any())
     touching = touching and not gripper_is_away(case, last[0], kernel)
+    touching = touching and not torch.equal(case.candidate.episode.frames[-1], case.context.episode.frames[-1])
     return at_most("contact_after", float(touching), config.max_contact_after)
 
 
