@@ -14,6 +14,7 @@ from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.types import Plate
 
 RING_SIZES = 0.8  # width of the ring around an object that shows its support, in sizes of the object
+EDGE_SIZES = 1 / 3  # width of a smoothed edge, in sizes of the object
 SPREAD = np.array([[2.0, 1.0, 1.0], [4.0, 2.0, 2.0]])  # least and most of one surface's colour (Lab units)
 STRANGE_SHARE = 0.5  # of a place's ring that may differ from the support before it counts as another surface
 
@@ -59,7 +60,9 @@ def find_support(plate: Plate, places: list[Bool[Tensor, "h w"]], config: Placem
     count, labels = cv2.connectedComponents(surface, connectivity=4)
     touched = [label for label in range(1, count) if (labels[seeds] == label).mean() > 0.02]
     surface = np.isin(labels, touched).astype(np.uint8)
-    return torch.from_numpy(fill_specks(surface.astype(bool), size))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(EDGE_SIZES * size) + 1,) * 2)
+    surface = surface.astype(bool) | (cv2.dilate(surface, kernel).astype(bool) & near)  # edges are as wide as smoothed
+    return torch.from_numpy(fill_specks(surface, size))
 
 
 def smooth_colour(plate: Plate, size_px: float) -> Float[np.ndarray, "h w 3"]:
