@@ -71,17 +71,3 @@ def test_a_few_grasps_or_grasps_at_one_place_tell_nothing(kinematics, axes):
 
 def test_an_arm_that_holds_any_orientation_has_no_manner(kinematics):
     assert recorded_manners([], FPS, kinematics, None) == {"start": Manner(), "goal": Manner()}
-
-
-def test_fingers_that_keep_their_direction_turn_against_an_arm_that_comes_from_elsewhere(kinematics, axes):
-    manner = manners_of(kinematics, axes, turns_back=-1.0)["start"]
-    least, most = manner.turns_rad
-    assert most - least == pytest.approx(0.8, abs=0.1)  # as far as the recorded azimuths lie apart
-    old, new = np.array([0.3, 0.0]), 0.3 * np.array([np.cos(0.5), np.sin(0.5)])
-    for turn in (least + 0.2, least + 0.2 + np.pi):
-        assert manner.turn_beyond(old, new, turn) == pytest.approx(0.3, abs=1e-6)
-        assert manner.turn_beyond(old, old, turn) == 0
-    assert manner.turn_beyond(old, new, most) == 0
-    assert Manner().turn_beyond(old, new, 1.0) == 0
-    following = manners_of(kinematics, axes, turns_back=0.0)["start"]
-    assert following.turn_beyond(old, new, 0.0) == 0
