@@ -25,7 +25,7 @@ from m2iv_robot.plan.scenes import (
     robot_mask,
     stacked,
 )
-from m2iv_robot.retarget import RobotModel, check_usual, describe_robot, plan
+from m2iv_robot.retarget import RobotModel, describe_robot, plan
 from m2iv_robot.types import Motion, Placement
 
 logger = logging.getLogger(__name__)
@@ -179,13 +179,6 @@ class _Planner:
         )
         self.motion: Motion | None = None
         self.refused: list[Place] = []  # not to be proposed again
-        turning = robot is not None and robot.manners[task.placement.kind].turns_rad is not None
-        self.only_usual = turning and not task.placement.at_px  # leave strange turns of the hand to other episodes
-
-    def settle_for_less(self) -> bool:
-        """From now on, take strange places, too; whether that is news."""
-        news, self.only_usual, self.refused = self.only_usual, False, []
-        return news
 
     def next_plan(self, taken: list[Place]) -> tuple[Plan | None, list[RefusedPlan]]:
         """One more plan away from `taken`, if there is room, and what was refused on the way."""
@@ -210,10 +203,6 @@ class _Planner:
         return Plan(self.index, placement, self.motion), []
 
     def _check(self, placement: Placement) -> None:
-        if self.only_usual:
-            phase = self.source.phases[min(self.task.retarget.pick, len(self.source.phases) - 1)]
-            pose = self.source.poses[phase.grasp if placement.kind == "start" else phase.release - 1]
-            check_usual(pose, placement, self.robot)
         if self.robot is not None:
             self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
         if self.task.drawable is not None:
@@ -228,33 +217,19 @@ class _Desk:
 
     scene: PlannedScene
     waiting: deque[_Planner]
-    idle: list[_Planner] = field(default_factory=list)  # have no usual place left
     plans: list[Plan] = field(default_factory=list)
     refusals: list[RefusedPlan] = field(default_factory=list)
     taken: list[Place] = field(default_factory=list)
 
-    @property
-    def planners(self) -> int:
-        """How many may have room for more."""
-        return len(self.waiting) + sum(planner.only_usual for planner in self.idle)
-
     def plan(self, count: int, made: Callable[[], None]) -> None:
         """Up to `count` more plans, from one episode after the other while there is room."""
         wanted = len(self.plans) + count
-        while len(self.plans) < wanted:
-            if not self.waiting:
-                self.waiting.extend(planner for planner in self.idle if planner.settle_for_less())
-                self.idle.clear()
-            if not self.waiting:
-                return
+        while self.waiting and len(self.plans) < wanted:
             planner = self.waiting.popleft()
             try:
                 found, refused = planner.next_plan(self.taken)
             except PlanError as error:
                 logger.info("episode %d: %s", planner.index, error)
-                continue
-            if found is None and planner.only_usual:
-                self.idle.append(planner)
                 continue
             self.refusals += refused
             if found is None:
@@ -268,12 +243,12 @@ class _Desk:
 def _share_out(desks: list[_Desk], count: int, progress: Progress) -> None:
     """`count` plans from all desks, as many from each episode; what one has no room for, others make."""
     while (left := count - sum(len(desk.plans) for desk in desks)) > 0:
-        open_desks = [desk for desk in desks if desk.planners]
+        open_desks = [desk for desk in desks if desk.waiting]
         if not open_desks:
             return
         for place, desk in enumerate(open_desks):
-            planners = sum(other.planners for other in open_desks[place:])
-            share = -(-left * desk.planners // max(1, planners))
+            planners = sum(len(other.waiting) for other in open_desks[place:])
+            share = -(-left * len(desk.waiting) // max(1, planners))
             before = len(desk.plans)
             desk.plan(share, lambda: progress("plans", sum(len(each.plans) for each in desks), count))
             left -= len(desk.plans) - before

@@ -8,11 +8,10 @@ from jaxtyping import Float
 
 from m2iv_robot.errors import PlanError
 from m2iv_robot.kinematics import InverseResult
-from m2iv_robot.retarget.manner import USUAL_RAD, Manner, finger_turn
+from m2iv_robot.retarget.manner import Manner
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.warp import Warp, place_warp, rotations
 from m2iv_robot.retarget.windows import Schedule
-from m2iv_robot.types import Placement
 
 SAME_POSITION_M = 5e-4
 SAME_ROTATION_RAD = np.radians(6.0)  # at the event
@@ -187,21 +186,3 @@ def _approach(
 
 def _reached(result: InverseResult, rotation_rad: float) -> bool:
     return bool((result.position_error_m < SAME_POSITION_M).all() and (result.rotation_error_rad < rotation_rad).all())
-
-
-def check_usual(pose: Float[np.ndarray, "4 4"], placement: Placement, robot: RobotModel) -> None:
-    """Refuse a place at which the hand would be turned as in no recorded hold; `pose`: the tool's at the event.
-
-    Raises:
-        PlanError: it would, by more than `USUAL_RAD`.
-    """
-    if robot.axes is None or placement.shift_m is None:
-        return
-    old = pose[:2, 3] - np.asarray(robot.axes.pivot_xy)
-    turn = finger_turn(pose, robot.kinematics, robot.axes)
-    beyond = robot.manners[placement.kind].turn_beyond(old, old + np.asarray(placement.shift_m), turn)
-    if beyond > USUAL_RAD:
-        raise PlanError(
-            f"the hand would be turned {np.degrees(beyond):.0f} degrees further against the arm than in any recording "
-            f"({np.degrees(USUAL_RAD):.0f} are usual), as the object lies the way that it lay in this episode"
-        )

@@ -17,7 +17,6 @@ LEAST_HOLDS = 4
 LEAST_SPREAD_M = 0.008  # standard deviation of distances from which a slope can be read
 LEAST_TURN_RAD = np.radians(4.0)  # the same of directions
 FOLLOWING = 0.5  # fingers follow the arm where their turn against it varies by less than this share of its own
-USUAL_RAD = np.radians(10.0)  # so far outside the recorded turns a hand is still turned as usual
 BEYOND_M = 0.03  # tilts are carried on so far beyond the recorded distances
 
 
@@ -28,25 +27,11 @@ class Manner:
     reach_m: tuple[float, float] = (0.0, 0.0)  # nearest and farthest recorded hold, from the base axis
     slope_rad_m: float = 0.0  # outward tilt of the tool per metre further out; 0 where nothing is known
     follows_arm: bool = False  # fingers turn with the arm, whatever way the object lies
-    turns_rad: tuple[float, float] | None = None  # least and most turn of the fingers against the arm's direction
 
     def tilt_change(self, old_m: float, new_m: float) -> float:
         """By how much further out (radians) the recordings tilt at distance `new_m` than at `old_m` (metres)."""
         old, new = np.clip([old_m, new_m], self.reach_m[0] - BEYOND_M, self.reach_m[1] + BEYOND_M)
         return float(self.slope_rad_m * (new - old))
-
-    def turn_beyond(self, old_xy: Float[np.ndarray, " 2"], new_xy: Float[np.ndarray, " 2"], turn_rad: float) -> float:
-        """How far outside the recorded turns fingers lie that keep their direction from one place to another (radians).
-
-        `turn_rad` is the turn at the old place; places are seen from the base axis. The object lies as it did there, so
-        that fingers which never turned like this have taken hold of no object that lay like this before the arm.
-        """
-        if self.turns_rad is None or self.follows_arm:
-            return 0.0
-        least, most = self.turns_rad
-        new = turn_rad - (np.arctan2(new_xy[1], new_xy[0]) - np.arctan2(old_xy[1], old_xy[0]))
-        new = (new - (least + most) / 2 + np.pi / 2) % np.pi - np.pi / 2 + (least + most) / 2
-        return float(max(0.0, least - new, new - most))
 
 
 def recorded_manners(
@@ -77,14 +62,7 @@ def _manner(states: list[Float[np.ndarray, " s"]], kinematics: Kinematics, axes:
     slope = 0.0
     if reach.std() >= LEAST_SPREAD_M:
         slope = float(np.cov(reach, tilt, bias=True)[0, 1] / reach.var())
-    against = np.unwrap([finger_turn(pose, kinematics, axes) for pose in poses], period=np.pi)
+    across = poses[:, :3, :3] @ np.asarray(kinematics.config.jaw_axis or [1.0, 0.0, 0.0])
+    against = np.unwrap(np.arctan2(across[:, 1], across[:, 0]) - direction, period=np.pi)
     follows = direction.std() >= LEAST_TURN_RAD and against.std() <= FOLLOWING * direction.std()
-    turns = float(against.min()), float(against.max())
-    return Manner((float(reach.min()), float(reach.max())), slope, bool(follows), turns)
-
-
-def finger_turn(pose: Float[np.ndarray, "4 4"], kinematics: Kinematics, axes: ArmAxes) -> float:
-    """Angle from the arm's direction to the fingers', seen from above (radians, modulo pi)."""
-    away = pose[:2, 3] - np.asarray(axes.pivot_xy)
-    across = pose[:3, :3] @ np.asarray(kinematics.config.jaw_axis or [1.0, 0.0, 0.0])
-    return float(np.arctan2(across[1], across[0]) - np.arctan2(away[1], away[0]))
+    return Manner((float(reach.min()), float(reach.max())), slope, bool(follows))
