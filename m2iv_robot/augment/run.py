@@ -17,7 +17,7 @@ from m2iv_robot.augment.records import AugmentReport, AugmentTask, Made, Numbere
 from m2iv_robot.data.lerobot_io import EpisodeWriter, episode_key, format_like
 from m2iv_robot.errors import M2IVError, PlanError
 from m2iv_robot.kinematics import Kinematics
-from m2iv_robot.plan import PlanConfig, PlanReport, PlanTask, plan_dataset
+from m2iv_robot.plan import PlanConfig, PlanReport, PlanTask, plan_dataset, refused_places
 from m2iv_robot.plan.dataset import kinematics_of
 from m2iv_robot.plan.scenes import read_sources, stacked
 from m2iv_robot.retarget import RobotModel, describe_robot
@@ -86,7 +86,7 @@ def check_labels(task: AugmentTask, planned: PlanReport, reader: Reader | None =
     if any(plan.motion is not None for plan in planned.plans) or (planned.plans and (reader or _videos_only(task))):
         return
     reasons = [*planned.notes, *(f"episode {index}: {error}" for index, error in planned.failures)]
-    reasons += sorted({entry.reason for entry in planned.refusals})
+    reasons += refused_places(planned.refusals)
     if planned.plans:
         reasons.append("labels=video_only makes videos and the page, no dataset")
     reasons = reasons or ["no free place was found for the object: see the messages above, and m2iv plan for a drawing"]

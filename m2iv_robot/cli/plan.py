@@ -10,7 +10,16 @@ from m2iv_robot.annotate import annotate_dataset
 from m2iv_robot.cli.annotate import Bars, task_of
 from m2iv_robot.config import parse
 from m2iv_robot.placement import PlacementConfig
-from m2iv_robot.plan import PlanConfig, PlanReport, PlanTask, plan_dataset, write_drawings, write_plan_page, write_plans
+from m2iv_robot.plan import (
+    PlanConfig,
+    PlanReport,
+    PlanTask,
+    plan_dataset,
+    refused_places,
+    write_drawings,
+    write_plan_page,
+    write_plans,
+)
 from m2iv_robot.retarget import RetargetConfig
 
 logger = logging.getLogger(__name__)
@@ -55,7 +64,7 @@ def log(report: PlanReport) -> None:
         plans = [plan for plan in report.plans if plan.source_episode in scene.episodes]
         refused = [entry for entry in report.refusals if entry.source_episode in scene.episodes]
         logger.info("%s: %d plans, %d places refused", scene.name, len(plans), len(refused))
-    for entry in report.refusals:
-        logger.info("refused: %s", entry.reason)
+    for line in refused_places(report.refusals):
+        logger.info("refused: %s", line)
     for index, error in report.failures:
         logger.error("episode %d cannot be planned from: %s: %s", index, type(error).__name__, error)

@@ -3,7 +3,7 @@
 from m2iv_robot.plan.dataset import plan_dataset
 from m2iv_robot.plan.files import read_plans, write_plans
 from m2iv_robot.plan.page import draw_scene, write_drawings, write_plan_page
-from m2iv_robot.plan.records import Plan, PlanConfig, PlannedScene, PlanReport, PlanTask, RefusedPlan
+from m2iv_robot.plan.records import Plan, PlanConfig, PlannedScene, PlanReport, PlanTask, RefusedPlan, refused_places
 
 __all__ = [
     "Plan",
@@ -15,6 +15,7 @@ __all__ = [
     "draw_scene",
     "plan_dataset",
     "read_plans",
+    "refused_places",
     "write_drawings",
     "write_plan_page",
     "write_plans",

@@ -1,5 +1,6 @@
 """What a planning run is given and what it reports."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from m2iv_robot.kinematics import Kinematics, RobotConfig
 from m2iv_robot.placement import Place, PlacementConfig
 from m2iv_robot.retarget import RetargetConfig
 from m2iv_robot.types import EpisodePhases, MaskTrajectory, Motion, Placement, Plate
+
+NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,17 @@ class RefusedPlan:
     place_px: tuple[float, float]
     shift_m: tuple[float, float] | None
     reason: str
+
+
+def refused_places(refusals: tuple[RefusedPlan, ...]) -> list[str]:
+    """A line for each episode and kind of reason, which differ in more than their numbers."""
+    kinds: dict[tuple[int, str], list[str]] = {}
+    for entry in refusals:
+        kinds.setdefault((entry.source_episode, NUMBER.sub("", entry.reason)), []).append(entry.reason)
+    return [
+        f"episode {index}, {len(alike)} place{'s' * (len(alike) > 1)}: {min(alike)}"
+        for (index, _), alike in sorted(kinds.items())
+    ]
 
 
 @dataclass(frozen=True)

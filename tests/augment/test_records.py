@@ -5,6 +5,7 @@ import pytest
 from m2iv_robot.augment import AugmentConfig, training_lines
 from m2iv_robot.augment.preview import duration
 from m2iv_robot.errors import ConfigError
+from m2iv_robot.plan import RefusedPlan, refused_places
 
 
 @pytest.mark.parametrize(("mix", "recorded", "wanted"), [("", 10, 4), ("1:1", 10, 10), ("2:1", 10, 5), ("1:4", 3, 12)])
@@ -35,3 +36,13 @@ def test_the_first_training_line_needs_no_network(tmp_path):
 @pytest.mark.parametrize(("seconds", "said"), [(30.0, "30 s"), (600.0, "10 min"), (9000.0, "2.5 h")])
 def test_durations_are_said_as_a_person_says_them(seconds, said):
     assert duration(seconds) == said
+
+
+def test_refused_places_are_told_by_kind_and_not_one_by_one():
+    def refused(episode: int, reason: str) -> RefusedPlan:
+        return RefusedPlan(episode, (1.0, 2.0), None, reason)
+
+    told = refused_places(
+        (refused(0, "71 px off"), refused(0, "65.5 px off"), refused(0, "cold"), refused(1, "9 px off"))
+    )
+    assert told == ["episode 0, 2 places: 65.5 px off", "episode 0, 1 place: cold", "episode 1, 1 place: 9 px off"]
