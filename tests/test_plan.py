@@ -26,7 +26,8 @@ from m2iv_robot.plan import (
 )
 
 CAMERA = "observation.images.front"
-EPISODES, PLANS = 3, 6
+EPISODES, PLANS = 3, 12
+NEAR_M = 0.27  # from the nearest of three recorded places: there every plan must work
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,11 @@ def test_plans_from_pixels_and_logs_work_in_the_simulator(task, report):
         actions = plan.motion.action.double().numpy()
         successes.append(replay(truth.config, truth.seed, tuple(start.tolist()), actions).success)
     assert len(successes) == PLANS
-    assert sum(successes) >= PLANS - 2  # of three recordings; some places are far beyond theirs
+    pairs = zip(report.plans, successes, strict=True)
+    near = [worked for plan, worked in pairs if plan.placement.nearest_real_m < NEAR_M]
+    assert len(near) >= PLANS / 2
+    assert all(near)
+    assert sum(successes) >= 0.75 * PLANS
 
 
 def test_every_episode_takes_its_turn_and_places_are_apart(report):

@@ -200,7 +200,7 @@ class VideoModel(nn.Module):
         time: Float[Tensor, " b"],
         conditions: Float[Tensor, "b t c h w"],
         context: Float[Tensor, "b n d"] | None = None,
-    ) -> "Mixture":
+    ) -> Mixture:
         """How the clean clip is mixed, as far as it can be told at this noise."""
         seen = torch.cat([noisy, fold(conditions, self.config.patch)], dim=2)
         pixels = unfold(self.unet(seen, time, context).float(), self.config.patch)
@@ -310,9 +310,8 @@ def _enlarged(video: Float[Tensor, "b t c h w"], size: tuple[int, int], how: str
     """Pictures at another size; the same ones where they have it."""
     if video.shape[-2:] == size:
         return video
-    return functional.interpolate(video.flatten(0, 1), size, mode=how, align_corners=False).unflatten(
-        0, video.shape[:2]
-    )
+    larger = functional.interpolate(video.flatten(0, 1), size, mode=how, align_corners=False)
+    return larger.unflatten(0, video.shape[:2])
 
 
 def _signed(image: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
