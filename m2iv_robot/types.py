@@ -65,6 +65,12 @@ class Placement:
     shift_m: tuple[float, float] | None  # the same shift on the support plane, base frame; None without a projection
     nearest_real_px: float  # distance of the moved place from the nearest real one
     nearest_real_m: float | None
+    motion_m: Float[np.ndarray, "4 4"] | None = None  # where it is turned as well: the rigid motion, base frame
+
+    @property
+    def turn_rad(self) -> float:
+        """How far the object is turned about the vertical, counter-clockwise from above; 0 where it lies as it lay."""
+        return 0.0 if self.motion_m is None else float(np.arctan2(self.motion_m[1, 0], self.motion_m[0, 0]))
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,7 @@ class Provenance:
     seed: int
     weights: dict[str, str]  # part -> hash of the weights file
     notes: tuple[str, ...] = ()
+    turn_rad: float = 0.0  # of the object about the vertical, counter-clockwise from above
 
 
 @dataclass(frozen=True)

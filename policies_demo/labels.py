@@ -49,7 +49,7 @@ def check_labels(config: DemoConfig, name: str = "generated") -> Path:
     seen = [_seen(made, index, recorded, sources, origin) for index, origin in enumerate(origins)]
     found = [one for one in seen if one is not None]
     with ProcessPoolExecutor(config.recorders or os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        tried = list(pool.map(_replayed, *zip(*((truth, xy, act) for _, truth, xy, act in found), strict=True)))
+        tried = list(pool.map(_replayed, *zip(*(rest for _, *rest in found), strict=True)))
     rows = [row | {"success": success} for (row, *_), success in zip(found, tried, strict=True)]
     path = config.root / LABELS
     told = summary(rows, len(seen)) | {"cells_covered": covered(config, [row["start_xy"] for row in rows])}
@@ -83,8 +83,8 @@ def covered(config: DemoConfig, places_m: list[list[float]]) -> str:
 
 def _seen(
     made: Dataset, index: int, recorded: Dataset, sources: Path, origin: dict
-) -> tuple[dict, Truth, tuple[float, float], np.ndarray] | None:
-    """One episode's row, what its source truly was, where its object stands, and its actions."""
+) -> tuple[dict, Truth, tuple[float, float], float, np.ndarray] | None:
+    """One episode's row, what its source truly was, where its object stands and how it is turned, and its actions."""
     number = origin["source_episode"]
     truth = load_truth(sources, number)
     episode, source = read_episode(made, index, FRONT), read_episode(recorded, number, FRONT)
@@ -106,7 +106,8 @@ def _seen(
         "unseen": bool(stands_m[1] > 0),
         "label_error_cm": round(100 * float(np.linalg.norm(in_hand[0] - in_hand[1])), 3),
     }
-    return row, truth, (float(stands_m[0]), float(stands_m[1])), episode.action.double().numpy()
+    yaw = truth.start_yaw_rad + origin.get("turn_rad", 0.0)
+    return row, truth, (float(stands_m[0]), float(stands_m[1])), yaw, episode.action.double().numpy()
 
 
 def object_centre(
@@ -131,6 +132,6 @@ def _in_hand(
     return tool[:3, :3].T @ (place_m - tool[:3, 3])
 
 
-def _replayed(truth: Truth, start_xy: tuple[float, float], actions: np.ndarray) -> bool:
+def _replayed(truth: Truth, start_xy: tuple[float, float], yaw_rad: float, actions: np.ndarray) -> bool:
     torch.set_num_threads(1)
-    return bool(replay(truth.config, truth.seed, start_xy, actions).success)
+    return bool(replay(truth.config, truth.seed, start_xy, actions, yaw_rad).success)

@@ -89,7 +89,7 @@ def _film(plan: Plan, truth: Truth) -> SimulatedEpisode:
     torch.set_num_threads(1)
     start = asked_start(plan, truth)
     actions = plan.motion.action.double().numpy()
-    return film_replay(truth.config, truth.seed, (float(start[0]), float(start[1])), actions)
+    return film_replay(truth.config, truth.seed, (float(start[0]), float(start[1])), actions, plan.placement.turn_rad)
 
 
 def _record(plan: Plan, filmed: SimulatedEpisode, key: str, dataset: str) -> EpisodeRecord:

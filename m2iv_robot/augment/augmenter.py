@@ -165,6 +165,7 @@ class Augmenter:
             seed=numbered.seed,
             weights=self.task.networks.hashes,
             notes=tuple(notes),
+            turn_rad=plan.placement.turn_rad,
         )
 
 

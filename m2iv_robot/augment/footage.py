@@ -84,6 +84,7 @@ class Library:
             film=film,
             light=light,
             plane_z_m=scene.plane_z_m,
+            half_height_m=scene.half_height_m,
             episode=np.concatenate([np.full(len(part), place) for place, part in enumerate(frames)]),
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from m2iv_robot.arm import ArmFilm, Light
 from m2iv_robot.augment.matching import arm_distance, steady_match
-from m2iv_robot.camera import Camera, CameraFit
+from m2iv_robot.camera import Camera, CameraFit, block_behind
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_frames
 from m2iv_robot.kinematics import JointKinematics, Kinematics
@@ -37,6 +37,7 @@ class Footage:
     film: ArmFilm | None = None  # of the arm, where the camera shows all of it in its place
     light: Light | None = None
     plane_z_m: float = 0.0  # in which centres of resting objects lie
+    half_height_m: float | None = None  # of the object, where it is turned
 
 
 def picture_motion(
@@ -58,6 +59,10 @@ def picture_motion(
     held_m = placed(source.poses, camera.tool_offset_m[None])[own, 0]
     planned_m = placed(kinematics.forward(motion.state), camera.tool_offset_m[None])[:, 0]
     lens = camera.camera
+    block, turned = None, None
+    if arm is not None and placement.motion_m is not None:
+        block = block_behind(rest, lens, footage.plane_z_m, footage.half_height_m)
+        turned = object_motions(kinematics.forward(motion.state), plan, arm.object_m, footage, lens)
     picture = PictureMotion(
         shown=~motion.verbatim.numpy(),
         source_frame=own,
@@ -74,6 +79,8 @@ def picture_motion(
         rest=rest,
         rest_frames=clean_rest_frames(source.masks, rest, *rest_span(source, placement.kind, pick)),
         settle_frames=max(2, round(SETTLE_PICTURE_S * source.labels.fps)),
+        block=block,
+        object_motion_m=turned,
         arm=arm,
     )
     return picture, distance[np.arange(len(own)), actor_frame]
@@ -140,6 +147,28 @@ def carried(tool: Float[np.ndarray, "t 4 4"], plan: Plan, footage: Footage, lens
     held = held + near * (rests[1] - held[last])
     held[:grasp], held[last:] = rests
     return held
+
+
+def object_motions(
+    tool: Float[np.ndarray, "t 4 4"],
+    plan: Plan,
+    centre_m: Float[np.ndarray, "t 3"],
+    footage: Footage,
+    lens: Camera,
+) -> Float[np.ndarray, "t 4 4"]:
+    """The object's rigid motion (base frame) from its rest in the source to each frame, its centre on `centre_m`."""
+    motion, placement, source = plan.motion, plan.placement, footage.source
+    starts = placement.kind == "start"
+    rest = source.start if starts else source.goal
+    event = motion.grasp_frame if starts else motion.release_frame - 1
+    centre = lens.unproject(centroid(largest_component(rest)).numpy().astype(np.float64)[None], footage.plane_z_m)[0]
+    turn = np.tile(placement.motion_m[:3, :3], (len(tool), 1, 1))
+    held = slice(motion.grasp_frame, motion.release_frame)
+    turn[held] = tool[held, :3, :3] @ tool[event, :3, :3].T @ placement.motion_m[:3, :3]
+    motions = np.tile(np.eye(4), (len(tool), 1, 1))
+    motions[:, :3, :3] = turn
+    motions[:, :3, 3] = centre_m - turn @ centre
+    return motions
 
 
 def projected(camera: CameraFit, points_m: Float[np.ndarray, "t k 3"]) -> Float[np.ndarray, "t k 2"]:

@@ -158,8 +158,11 @@ def replay_row(plan: Plan, truth: Truth, lab: int) -> dict:
     """Replay one plan with the object at the start that it asks for."""
     start = asked_start(plan, truth)
     planned = np.asarray(truth.start_xy) + np.asarray(plan.placement.shift_m)
+    if plan.placement.motion_m is not None:
+        planned = (plan.placement.motion_m @ [*truth.start_xy, 0.0, 1.0])[:2]
     actions = plan.motion.action.double().numpy()
-    result = replay(truth.config, truth.seed, (float(start[0]), float(start[1])), actions)
+    yaw = truth.start_yaw_rad + plan.placement.turn_rad
+    result = replay(truth.config, truth.seed, (float(start[0]), float(start[1])), actions, yaw)
     return {
         "lab": lab,
         "episode": truth.seed - 1000 * lab,

@@ -1,5 +1,6 @@
 """Is a camera fixed, which episodes share its pose, and where in space its pixels are."""
 
+from m2iv_robot.camera.block import Block, block_behind, half_height
 from m2iv_robot.camera.config import CameraConfig, usual_settings, with_focal
 from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera
@@ -13,16 +14,19 @@ from m2iv_robot.camera.uncertainty import table_sigma_m
 __all__ = [
     "OBJECT",
     "TIP",
+    "Block",
     "Camera",
     "CameraConfig",
     "CameraFit",
     "Correspondences",
     "Silhouettes",
     "Stillness",
+    "block_behind",
     "check_fixed",
     "correspondences",
     "fit_camera",
     "group_by_pose",
+    "half_height",
     "join",
     "join_silhouettes",
     "measure_stillness",

@@ -14,9 +14,20 @@ from torch import Tensor
 
 from m2iv_robot.arm import ArmFilm, Light, cast, placed
 from m2iv_robot.background import exposure_gains, spread
+from m2iv_robot.camera import Block
 from m2iv_robot.exemplar import Exemplar
 from m2iv_robot.generation.deformation import bend_field, pull, scale_field
-from m2iv_robot.generation.light import EDGE_PX, HOLE_PX, REACH_SHARE, changed_around, grown, shadow, soft, unshaded
+from m2iv_robot.generation.light import (
+    EDGE_PX,
+    HOLE_PX,
+    LEAST_SHADOW,
+    REACH_SHARE,
+    changed_around,
+    grown,
+    shadow,
+    soft,
+    unshaded,
+)
 from m2iv_robot.generation.records import SourceScene
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.types import MaskTrajectory
@@ -60,6 +71,8 @@ class PictureMotion:
     rest: Bool[Tensor, "h w"]  # outline of the object at that rest in the source
     rest_frames: tuple[int, ...]  # source frames that show it there, the clearest first
     settle_frames: int  # over which the resting place passes into the held one
+    block: Block | None = None  # what the object looks like when it is turned; None: it is moved as it looks
+    object_motion_m: Float[np.ndarray, "t 4 4"] | None = None  # with `block`: from its rest in the source, base frame
     arm: "PlannedArm | None" = None  # where its joints are known: the arm is not bent, but shown in the wanted posture
 
 
@@ -146,6 +159,9 @@ class _Studio:
         self.cutout = self._cut_out()
         shift, scale = motion.shift_px, motion.scale
         self.resting = self.cutout.through(scale_field(self.centre, shift, scale, self.height, self.width))
+        if motion.block is not None:
+            at_rest = motion.object_motion_m[0 if motion.moved == "start" else -1]
+            self.resting = self._turned(at_rest, self.resting.light)
 
     def plate_at(self, frame: int) -> Float[np.ndarray, "h w 3"]:
         """The scene at a frame's exposure."""
@@ -166,6 +182,14 @@ class _Studio:
         light = shadow(picture, self.plate, (visible, actor.all(0)), reach_px)
         return _Layer(picture, soft(visible), light)
 
+    def _turned(self, motion_m: Float[np.ndarray, "4 4"], light: Float[np.ndarray, "h w"]) -> _Layer:
+        """The object after a rigid motion of the base frame, in this light."""
+        drawn = self.motion.block.moved(motion_m)
+        if drawn is None:
+            return _Layer(self.cutout.colours, np.zeros_like(light), light)
+        field, cover = drawn
+        return _Layer(pull(self.cutout.colours, field), soft(cover), light)
+
     def shoot(self, frame: int) -> _Shot:
         """One output frame."""
         motion = self.motion
@@ -175,7 +199,7 @@ class _Studio:
             actor, thing = self.scene.masks.actor[at].numpy(), self.scene.masks.object[at].numpy()
             return _Shot(real, real, actor, thing, np.zeros_like(actor))
         picture, plate = self.picture(at), self.plate_at(at)
-        covered = (self.scene.masks.actor[at] | self.scene.masks.object[at]).numpy()
+        covered = (self.scene.masks.actor[at] | self.scene.masks.object[at]).numpy() | self._shaded(at)
         background = self.emptied(picture, plate, covered)
         arm = self._actor_layer(frame, self.gains[at])
         thing = self._object_layer(frame, picture)
@@ -191,6 +215,14 @@ class _Studio:
         unseen = np.zeros(arm.cover.shape, bool) if arm.unseen is None else arm.unseen & (arm.cover > 0.5)
         return _Shot(*to_bytes, arm.cover > 0.5, thing.cover > 0.5, unseen)
 
+    def _shaded(self, at: int) -> Bool[np.ndarray, "h w"]:
+        """Where the real arm's shadow lies in a source frame, also apart from the arm; nowhere if it is not known."""
+        arm = self.motion.arm
+        if arm is None or arm.light is None:
+            return np.zeros((self.height, self.width), bool)
+        real = arm.film.footage
+        return cast(placed(real.surface, real.poses[at]), arm.light, real.camera) < 1 - LEAST_SHADOW
+
     def _actor_layer(self, frame: int, gain: Float[np.ndarray, " 3"]) -> _Layer:
         """The actor; `gain` is the exposure that it is brought to."""
         arm = self.motion.arm
@@ -201,7 +233,10 @@ class _Studio:
         if arm.light is None:
             light = self._bent_layer(frame, gain).light
         else:
-            light = cast(placed(film.footage.surface, pose), arm.light, film.footage.camera)
+            points, (grasp, release) = placed(film.footage.surface, pose), self.motion.held
+            if self.motion.block is not None and grasp <= frame < release:
+                points = np.concatenate([points, self.motion.block.points_at(self.motion.object_motion_m[frame])])
+            light = cast(points, arm.light, film.footage.camera)
         colours = shot.colours * gain.astype(np.float32)
         return _Layer(colours, shot.cover, light.astype(np.float32), shot.depth_m, shot.unseen)
 
@@ -236,12 +271,15 @@ class _Studio:
     def _carried_layer(self, frame: int) -> _Layer:
         """The object as it rests, whole, where the plan has it in the hand."""
         motion, (grasp, release) = self.motion, self.motion.held
+        gain = self.gains[int(motion.source_frame[frame])].astype(np.float32)
+        if motion.block is not None:
+            layer = self._turned(motion.object_motion_m[frame], np.ones((self.height, self.width), np.float32))
+            return replace(layer, colours=layer.colours * gain)
         event = grasp if motion.moved == "start" else release - 1
         x, y = motion.object_goal_px[frame] - self.centre
         here, there = motion.arm.film.footage.camera.px_per_m(motion.arm.object_m[[event, frame]])
         scale = motion.scale * float(there / here)
         layer = self.cutout.through(scale_field(self.centre, (float(x), float(y)), scale, self.height, self.width))
-        gain = self.gains[int(motion.source_frame[frame])].astype(np.float32)
         return replace(layer, colours=layer.colours * gain, light=np.ones_like(layer.light))
 
     def _offset(self, frame: int) -> Float[np.ndarray, " 2"]:

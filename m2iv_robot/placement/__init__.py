@@ -2,7 +2,7 @@
 
 from m2iv_robot.placement.config import PlacementConfig
 from m2iv_robot.placement.rest import likeness, resting_mask
-from m2iv_robot.placement.sampling import Place, Refusal, Scene, place_at, sample_placements
+from m2iv_robot.placement.sampling import Place, Refusal, Scene, Turning, place_at, sample_placements
 from m2iv_robot.placement.support import find_support, on_the_plane, polygon_mask, stands_elsewhere
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "PlacementConfig",
     "Refusal",
     "Scene",
+    "Turning",
     "find_support",
     "likeness",
     "on_the_plane",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from m2iv_robot.errors import ConfigError
 
 KINDS = ("start", "goal")
+TURNS = ("auto", "never")
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,14 @@ class PlacementConfig:
     step: float = 3.0  # how sharp an edge ends the support, in standard deviations of its own texture
     colour_spread: float = 5.0  # how far its colour may lie from what surrounds the object, in standard deviations
     least_likeness: float = 0.5  # of the object's outlines at start and goal (IoU, one laid over the other)
+    turn: str = "auto"  # never: objects lie as they lay; auto: turned with an arm that has fewer than six joints
     candidates: int = 30  # tried for every placement; more spread more evenly
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"placement.kind must be start or goal, got {self.kind!r}")
+        if self.turn not in TURNS:
+            raise ConfigError(f"placement.turn must be auto or never, got {self.turn!r}")
         if self.polygon_px and (len(self.polygon_px) < 6 or len(self.polygon_px) % 2):
             raise ConfigError("placement.polygon_px needs x and y of at least three corners: [x1,y1,x2,y2,x3,y3]")
         if self.at_px and (len(self.at_px) != 2 or self.polygon_px):

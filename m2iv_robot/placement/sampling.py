@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.camera import Camera
+from m2iv_robot.camera import Block, Camera
 from m2iv_robot.errors import PlanError
 from m2iv_robot.masks import area, centroid, shift
 from m2iv_robot.placement.config import PlacementConfig
@@ -39,7 +39,16 @@ class Scene:
     plane_z_m: float = 0.0  # height of the plane in which centres of resting objects lie
     reach: Callable[[Float[np.ndarray, "n 3"]], Bool[np.ndarray, " n"]] | None = None  # of points, base frame
     real: tuple[Place, ...] = ()  # where objects really started (or ended), in all episodes
+    turning: "Turning | None" = None  # how it is turned at another place; None: it lies as it lay
     taken: tuple[Place, ...] = ()  # placements that others are to keep away from
+
+
+@dataclass(frozen=True)
+class Turning:
+    """An object that is turned where it is moved, and what it looks like then."""
+
+    block: Block
+    motion: Callable[[tuple[float, float]], Float[np.ndarray, "4 4"]]  # of a shift (m, base frame)
 
 
 @dataclass(frozen=True)
@@ -211,8 +220,10 @@ def _moved(sampler: _Sampler, place: Place) -> Placement:
         scale = float(new / old)
     moved = scene.start if config.kind == "start" else scene.goal
     shift_px = (place.xy_px[0] - home.xy_px[0], place.xy_px[1] - home.xy_px[1])
-    placed = shift(moved, shift_px, scale)
+    placed, motion = shift(moved, shift_px, scale), None
     shift_m = None if home.xy_m is None else (place.xy_m[0] - home.xy_m[0], place.xy_m[1] - home.xy_m[1])
+    if scene.turning is not None:
+        placed, motion, shift_px = _turned(scene, home, shift_m)
     return Placement(
         kind=config.kind,
         start=placed if config.kind == "start" else scene.start,
@@ -222,7 +233,20 @@ def _moved(sampler: _Sampler, place: Place) -> Placement:
         shift_m=shift_m,
         nearest_real_px=_nearest(Place(place.xy_px, None), list(scene.real or (home,))),
         nearest_real_m=None if place.xy_m is None else _nearest(place, list(scene.real or (home,))),
+        motion_m=motion,
     )
+
+
+def _turned(
+    scene: Scene, home: Place, shift_m: tuple[float, float]
+) -> tuple[Bool[Tensor, "h w"], Float[np.ndarray, "4 4"], tuple[float, float]]:
+    """The outline of the object moved and turned, its rigid motion, and how far its centre goes in the picture."""
+    motion = scene.turning.motion(shift_m)
+    drawn = scene.turning.block.moved(motion)
+    outline = torch.zeros_like(scene.start) if drawn is None else torch.from_numpy(drawn[1] > 0.5)
+    centre = motion[:3, :3] @ np.array([*home.xy_m, scene.plane_z_m]) + motion[:3, 3]
+    x, y = scene.camera.project(centre[None])[0] - home.xy_px
+    return outline, motion, (float(x), float(y))
 
 
 def _stands_free(sampler: _Sampler, placement: Placement) -> bool:

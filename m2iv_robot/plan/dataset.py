@@ -25,6 +25,7 @@ from m2iv_robot.plan.scenes import (
     robot_mask,
     stacked,
 )
+from m2iv_robot.plan.turning import common_half_height, turning_of
 from m2iv_robot.retarget import RobotModel, describe_robot, plan
 from m2iv_robot.types import Motion, Placement
 
@@ -109,6 +110,7 @@ def _desk(
         states, actions = ([getattr(s.labels, key) for s in sources] for key in ("state", "action"))
         robot = describe_robot(stacked(states), stacked(actions), task.dataset.fps, kinematics, task.retarget)
     scene = within_reach(build_scene(task, name, sources, plate, fits), kinematics)
+    scene = replace(scene, half_height_m=common_half_height(task, robot, scene, sources))
     usable = _usable(task, scene, sources, failures)
     if task.config.only >= 0:
         usable = [source for source in usable if source.labels.index == task.config.only]
@@ -176,6 +178,7 @@ class _Planner:
             plane_z_m=scene.plane_z_m,
             reach=None if robot is None else robot.kinematics.within_reach,
             real=scene.real,
+            turning=turning_of(task, robot, scene, source, fit),
         )
         self.motion: Motion | None = None
         self.refused: list[Place] = []  # not to be proposed again

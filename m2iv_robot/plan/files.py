@@ -41,6 +41,8 @@ def _write_plan(root: Path, number: int, plan: Plan) -> str:
     name = f"plans/plan_{number:06d}.npz"
     placement, motion = plan.placement, plan.motion
     arrays = {"start": placement.start.numpy(), "goal": placement.goal.numpy()}
+    if placement.motion_m is not None:
+        arrays["object_motion_m"] = placement.motion_m
     if motion is not None:
         stored = {key: value for key, value in motion.__dict__.items() if value is not None}
         arrays |= {f"motion_{key}": np.asarray(value) for key, value in stored.items()}
@@ -76,6 +78,7 @@ def _read_plan(root: Path, entry: dict) -> Plan:
             shift_m=None if entry["shift_m"] is None else tuple(entry["shift_m"]),
             nearest_real_px=entry["nearest_real_px"],
             nearest_real_m=entry["nearest_real_m"],
+            motion_m=arrays.get("object_motion_m"),
         )
         return Plan(entry["source_episode"], placement, _read_motion(arrays))
     except (OSError, KeyError, ValueError) as error:

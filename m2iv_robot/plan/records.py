@@ -107,6 +107,7 @@ class PlannedScene:
     camera: CameraFit | None
     plane_z_m: float  # in which centres of resting objects lie
     real: tuple[Place, ...]  # where objects really started (or ended)
+    half_height_m: float | None = None  # of the objects, where they are turned with the arm; None: they are not
 
     def plate_of(self, source: SourceEpisode) -> Plate:
         """The scene as it was in one of its episodes."""

@@ -59,13 +59,16 @@ def choose_warp(
     probes: Probes,
     robot: RobotModel,
     manner: Manner,
+    turn_rad: float = 0.0,
 ) -> Warp:
     """The warp whose hold is most like the recordings' among those that the arm can follow at all probes.
+
+    `turn_rad`: how far the object itself is turned.
 
     Raises:
         PlanError: no hold within `retarget.max_lean_deg` is in reach.
     """
-    options = _options(object_m, shift_m, event_pose, robot, manner)
+    options = _options(object_m, shift_m, event_pose, robot, manner, turn_rad)
     for warp in options:
         if _follows(warp, probes, robot):
             return warp
@@ -82,6 +85,7 @@ def _options(
     event_pose: Float[np.ndarray, "4 4"],
     robot: RobotModel,
     manner: Manner,
+    turn_rad: float,
 ) -> list[Warp]:
     """Warps in order of how far their hold is from the wanted; one alone for an arm that can keep it anywhere."""
     plain = place_warp(object_m, shift_m, event_pose, robot.axes)
@@ -95,7 +99,7 @@ def _options(
         for share in ROLL_SHARES:
             asked = (float(wanted + lean), float(-share * plain.turn_rad * upward))
             warp = place_warp(object_m, shift_m, event_pose, robot.axes, asked)
-            options.append((hold_change(warp, event_pose, lean, robot, manner), len(options), warp))
+            options.append((hold_change(warp, event_pose, lean, robot, manner, turn_rad), len(options), warp))
     return [warp for _, _, warp in sorted(options, key=lambda entry: entry[:2])]
 
 
@@ -110,10 +114,15 @@ def _wanted_lean(
 
 
 def hold_change(
-    warp: Warp, event_pose: Float[np.ndarray, "4 4"], lean_rad: float, robot: RobotModel, manner: Manner
+    warp: Warp,
+    event_pose: Float[np.ndarray, "4 4"],
+    lean_rad: float,
+    robot: RobotModel,
+    manner: Manner,
+    turn_rad: float = 0.0,
 ) -> float:
     """How far a hold is from the wanted: fingers turned, one lower than the other, tool leaning by `lean_rad`."""
-    before = wanted_jaw(jaw_direction(event_pose, robot), warp, manner)
+    before = wanted_jaw(jaw_direction(event_pose, robot), warp, manner, turn_rad)
     pose = warp.poses(event_pose[None], np.ones(1))[0]
     after = pose[:3, :3] @ event_pose[:3, :3].T @ jaw_direction(event_pose, robot)
     steeper = max(0.0, np.arcsin(min(1.0, abs(after[2]))) - np.arcsin(min(1.0, abs(before[2]))))
@@ -132,11 +141,12 @@ def jaw_direction(pose: Float[np.ndarray, "4 4"], robot: RobotModel) -> Float[np
     return across / length if length > 1e-6 else np.array([1.0, 0.0, 0.0])
 
 
-def wanted_jaw(direction: Float[np.ndarray, " 3"], warp: Warp, manner: Manner) -> Float[np.ndarray, " 3"]:
-    """Which way the fingers should close after the warp: as before, or turned with the arm where recordings do that."""
-    if not manner.follows_arm:
-        return direction
-    return rotations(np.array([0.0, 0.0, warp.turn_rad]), np.ones(1))[0] @ direction
+def wanted_jaw(
+    direction: Float[np.ndarray, " 3"], warp: Warp, manner: Manner, turn_rad: float = 0.0
+) -> Float[np.ndarray, " 3"]:
+    """Which way the fingers should close after the warp: turned as the object is, or with the arm as recordings do."""
+    turn = warp.turn_rad if manner.follows_arm else turn_rad
+    return rotations(np.array([0.0, 0.0, turn]), np.ones(1))[0] @ direction
 
 
 def level_angle(before: Float[np.ndarray, " 3"], after: Float[np.ndarray, " 3"]) -> float:

@@ -12,6 +12,7 @@ from m2iv_robot.retarget.hold import choose_warp, jaw_direction, probe_path, wan
 from m2iv_robot.retarget.robot import RobotModel
 from m2iv_robot.retarget.timing import sample
 from m2iv_robot.retarget.tracks import Track, timed_tracks
+from m2iv_robot.retarget.warp import place_warp
 from m2iv_robot.retarget.windows import Schedule, blend_spans, build_schedule
 from m2iv_robot.types import Episode, EpisodePhases, Motion, Placement
 
@@ -43,14 +44,15 @@ def plan(
     target = action if robot.convention.kind == "absolute" else state
     manner = robot.manners[placement.kind]
     try:
-        warp = choose_warp(centre, placement.shift_m, poses[event], probes, robot, manner)
+        warp = choose_warp(centre, placement.shift_m, poses[event], probes, robot, manner, placement.turn_rad)
         trailing, led = timed_tracks(state, target, robot, schedule, warp)
         for track in (trailing, led):
             check_reach(track, robot)
             check_limits(track, robot)
         check_speed(led, robot)
         check_height(trailing, poses, robot)
-        check_hold(trailing, poses, event, robot, wanted_jaw(jaw_direction(poses[event], robot), warp, manner))
+        wanted = wanted_jaw(jaw_direction(poses[event], robot), warp, manner, placement.turn_rad)
+        check_hold(trailing, poses, event, robot, wanted)
     except PlanError as error:
         x, y = centre[:2] + np.asarray(placement.shift_m)
         raise PlanError(f"{where}: {placement.kind} at ({x:.3f}, {y:.3f}) m: {error}") from error
@@ -75,6 +77,20 @@ def plan(
 def object_offset(robot: RobotModel, camera: CameraFit | None) -> Float[np.ndarray, " 3"]:
     """Where a held object's centre lies in the tool frame (m): as the camera saw it, or as the robot's config says."""
     return np.asarray(robot.kinematics.config.finger_offset_m) if camera is None else camera.tool_offset_m
+
+
+def object_motion(
+    labels: Episode | EpisodeLabels,
+    phase: EpisodePhases,
+    kind: str,
+    robot: RobotModel,
+    camera: CameraFit,
+    shift_m: tuple[float, float],
+) -> Float[np.ndarray, "4 4"]:
+    """How an object that is turned with an arm of few joints moves (base frame): about the arm's base axis, and out."""
+    pose = robot.kinematics.forward(labels.state)[phase.grasp if kind == "start" else phase.release - 1]
+    centre = pose[:3, :3] @ object_offset(robot, camera) + pose[:3, 3]
+    return place_warp(centre, shift_m, pose, robot.axes).motion()
 
 
 def _chosen_phase(

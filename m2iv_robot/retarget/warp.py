@@ -35,6 +35,13 @@ class Warp:
     roll: Float[np.ndarray, " 3"]  # rotation vector, tool frame
     centre: Float[np.ndarray, " 3"]  # metres, tool frame: the object's centre, which leaning and rolling do not move
 
+    def motion(self) -> Float[np.ndarray, "4 4"]:
+        """What all of it does to points, as a rigid motion of the base frame."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotations(np.array([0.0, 0.0, self.turn_rad]), np.ones(1))[0]
+        matrix[:2, 3] = self.pivot_xy + matrix[:2, :2] @ (self.slide_xy - self.pivot_xy)
+        return matrix
+
     def points(self, points_m: Float[np.ndarray, "n 3"], share: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 3"]:
         """Move points of the plane (and above it) by `share` of the warp; leaning and rolling do not concern them."""
         angle = share * self.turn_rad
