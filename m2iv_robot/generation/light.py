@@ -57,8 +57,10 @@ def unshaded(pictures: Float[np.ndarray, "n h w 3"], hidden: Bool[np.ndarray, "n
     return np.where((views > 0)[..., None], seen, pictures[0])
 
 
-def soft(mask: Bool[np.ndarray, "h w"], sigma_px: float = EDGE_PX) -> Float[np.ndarray, "h w"]:
-    """The mask with a soft edge."""
+def soft(
+    mask: Bool[np.ndarray, "h w"] | Float[np.ndarray, "h w"], sigma_px: float = EDGE_PX
+) -> Float[np.ndarray, "h w"]:
+    """The mask, or how much of each pixel it covers, with a soft edge."""
     return cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma_px)
 
 
