@@ -115,6 +115,15 @@ def remove_specks(mask: Bool[Tensor, "h w"], min_area_px: int) -> Bool[Tensor, "
     return torch.from_numpy(keep[labels]).to(mask.device)
 
 
+def from_nearest(numbers: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
+    """Every pixel's number, or for one that has none (below 0) that of the nearest pixel that has one."""
+    empty = (numbers < 0).astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
+    lookup = np.zeros(labels.max() + 1, numbers.dtype)
+    lookup[labels[empty == 0]] = numbers[empty == 0]
+    return lookup[labels]
+
+
 def fill_holes(mask: Bool[Tensor, "h w"], max_area_px: int) -> Bool[Tensor, "h w"]:
     """Fill background parts enclosed by the mask and no larger than `max_area_px`; parts at the border stay open."""
     _hole_count, labels, stats, _ = cv2.connectedComponentsWithStats(

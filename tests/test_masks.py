@@ -132,3 +132,12 @@ def test_masks_of_another_size_are_refused_with_both_sizes():
     frames = torch.zeros(2, 3, 10, 14, dtype=torch.uint8)
     with pytest.raises(SegmentationError, match=r"episode 3: actor masks are \(2, 10, 12\).*\(2, 10, 14\)"):
         masks.check_fits(MaskTrajectory(empty, empty, torch.ones(2)), frames, "episode 3")
+
+
+def test_pixels_without_a_number_take_the_nearest_ones():
+    numbers = np.full((4, 6), -1)
+    numbers[0, 0], numbers[3, 5] = 7, 0
+    filled = masks.from_nearest(numbers)
+    assert filled[1, 1] == 7
+    assert filled[2, 4] == 0
+    assert (filled[numbers >= 0] == numbers[numbers >= 0]).all()

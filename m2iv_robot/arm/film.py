@@ -17,6 +17,7 @@ from torch import Tensor
 from m2iv_robot.arm.shape import placed, splat
 from m2iv_robot.camera import Camera
 from m2iv_robot.kinematics import Surface
+from m2iv_robot.masks import from_nearest
 
 DEPTH_SLACK_M = 0.02  # between what is looked for and what is seen there
 OBJECT_PX = 2  # around the object nothing is taken for the arm, for an image 320 wide
@@ -183,17 +184,11 @@ class ArmFilm:
         picture, alpha = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.float32)
         picture[at], alpha[at] = colours, cover
         # colours go on beyond the edge, where the cover fades out
-        known = np.zeros((height, width), np.uint8)
+        known = np.zeros((height, width), bool)
         known[at] = ~missing & (cover > 0.5)
         if known.any():
-            _, labels = cv2.distanceTransformWithLabels(
-                1 - known, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-            )
-            rows, columns = np.nonzero(known)
-            lookup = np.zeros((labels.max() + 1, 2), np.int64)
-            lookup[labels[rows, columns]] = np.stack([rows, columns], axis=1)
-            nearest = lookup[labels]
-            picture = np.where(known[..., None] > 0, picture, picture[nearest[..., 0], nearest[..., 1]])
+            source = from_nearest(np.where(known, np.arange(known.size).reshape(known.shape), -1))
+            picture = picture.reshape(-1, 3)[source]
         alpha[at[0][missing], at[1][missing]] = 1.0
         unseen = np.zeros((height, width), bool)
         unseen[at[0][missing], at[1][missing]] = True

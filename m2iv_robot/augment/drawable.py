@@ -11,8 +11,8 @@ from m2iv_robot.augment.records import AugmentConfig
 from m2iv_robot.augment.sketch import sketch_motion
 from m2iv_robot.camera import CameraFit
 from m2iv_robot.errors import PlanError
-from m2iv_robot.kinematics import JointKinematics, Kinematics
-from m2iv_robot.plan import Plan
+from m2iv_robot.kinematics import Kinematics
+from m2iv_robot.plan import Plan, arm_is_posed
 from m2iv_robot.plan.scenes import SourceEpisode
 
 OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
@@ -65,7 +65,7 @@ class ArmCheck:
             motion, bend = sketch_motion(plan, source)
             check_bend(float(bend[motion.shown].max()), source.masks.actor.shape[-1], self.config)
             return
-        if camera.whole_arm and isinstance(kinematics, JointKinematics) and kinematics.surface is not None:
+        if arm_is_posed(kinematics, camera):
             return
         chosen = footage_members(plan.source_episode, tuple(by_index), self.config.footage_episodes)
         members = [by_index[index] for index in chosen]

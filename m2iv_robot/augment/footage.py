@@ -19,9 +19,9 @@ from m2iv_robot.errors import CameraError
 from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.light import lit_plate
 from m2iv_robot.generation.still import left_standing, still_parts
-from m2iv_robot.kinematics import JointKinematics, Kinematics
+from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.masks import dilate
-from m2iv_robot.plan import PlannedScene, PlanTask
+from m2iv_robot.plan import PlannedScene, PlanTask, arm_is_posed
 from m2iv_robot.plan.scenes import read_source
 from m2iv_robot.quality import SourceContext
 from m2iv_robot.retarget import RobotModel
@@ -120,9 +120,7 @@ def film_of(
     recorded: SourceScene, states: Float[Tensor, "n s"] | None, kinematics: Kinematics, camera: CameraFit | None
 ) -> ArmFilm | None:
     """Who takes pictures of the arm; None where its links, their surface or their place are not known."""
-    if states is None or camera is None or not camera.whole_arm or not isinstance(kinematics, JointKinematics):
-        return None
-    if kinematics.surface is None:
+    if states is None or not arm_is_posed(kinematics, camera):
         return None
     hidden = recorded.masks.actor | recorded.masks.object
     gains = exposure_gains(recorded.frames, recorded.plate.image, hidden).double().numpy()

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from m2iv_robot.camera.pinhole import Camera
+from m2iv_robot.masks import from_nearest
 
 FINER = 3  # the block is drawn so many times finer than the picture
 INSIDE_PX = 1.0  # colours are taken so far inside the outline, where the background does not shine through
@@ -53,7 +54,7 @@ class Block:
         which[rows, columns] = np.where(centre >= 0, centre, parts.max(-1))
         if not (cover > 0).any():
             return None
-        return self.pixels[nearest(which)].astype(np.float32), cover
+        return self.pixels[from_nearest(which)].astype(np.float32), cover
 
 
 def block_behind(outline: Bool[Tensor, "h w"], camera: Camera, centre_z_m: float, half_height_m: float) -> Block | None:
@@ -120,15 +121,6 @@ def _brought(
     motion[:2, :2] = [[np.cos(turn_rad), -np.sin(turn_rad)], [np.sin(turn_rad), np.cos(turn_rad)]]
     motion[:3, 3] = there - motion[:3, :3] @ here
     return motion
-
-
-def nearest(which: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
-    """Every pixel's value, or of one that has none (below 0) that of the nearest one that has."""
-    empty = (which < 0).astype(np.uint8)
-    _, labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    lookup = np.zeros(labels.max() + 1, which.dtype)
-    lookup[labels[empty == 0]] = which[empty == 0]
-    return lookup[labels]
 
 
 def _finer(camera: Camera) -> Camera:
@@ -221,7 +213,7 @@ def _drawn_inwards(pixels: Float[np.ndarray, "n 2"], seen: Bool[np.ndarray, "h w
     depth = cv2.distanceTransform(np.pad(seen.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     inner = depth > INSIDE_PX if (depth > INSIDE_PX).any() else seen
     number = np.where(inner, np.arange(seen.size).reshape(seen.shape), -1)
-    source = nearest(number)
+    source = from_nearest(number)
     height, width = seen.shape
     column, row = (
         np.clip(np.round(pixels[:, axis]).astype(int), 0, size - 1) for axis, size in ((0, width), (1, height))

@@ -4,6 +4,7 @@ from m2iv_robot.plan.dataset import plan_dataset
 from m2iv_robot.plan.files import read_plans, write_plans
 from m2iv_robot.plan.page import draw_scene, write_drawings, write_plan_page
 from m2iv_robot.plan.records import Plan, PlanConfig, PlannedScene, PlanReport, PlanTask, RefusedPlan, refused_places
+from m2iv_robot.plan.turning import arm_is_posed
 
 __all__ = [
     "Plan",
@@ -12,6 +13,7 @@ __all__ = [
     "PlanTask",
     "PlannedScene",
     "RefusedPlan",
+    "arm_is_posed",
     "draw_scene",
     "plan_dataset",
     "read_plans",

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from m2iv_robot.camera import CameraFit, block_behind, half_height
-from m2iv_robot.kinematics import JointKinematics
+from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.placement import Turning
 from m2iv_robot.plan.records import PlannedScene, PlanTask, SourceEpisode
 from m2iv_robot.retarget import RobotModel, object_motion
@@ -24,7 +24,7 @@ def common_half_height(
 
     They are turned where the arm is shown posed, has fewer than six joints, and its recorded grasps follow the objects.
     """
-    if task.placement.turn == "never" or robot is None or not arm_is_posed(robot, scene.camera):
+    if task.placement.turn == "never" or robot is None or not arm_is_posed(robot.kinematics, scene.camera):
         return None
     if robot.axes is None or robot.manners[task.placement.kind].follows_arm:
         return None
@@ -38,9 +38,8 @@ def common_half_height(
     return half if agreement >= LEAST_AGREEMENT else None
 
 
-def arm_is_posed(robot: RobotModel, fit: CameraFit | None) -> bool:
-    """Whether pictures of the arm can be taken in any posture."""
-    kinematics = robot.kinematics
+def arm_is_posed(kinematics: Kinematics | None, fit: CameraFit | None) -> bool:
+    """Whether pictures of the arm can be taken in any posture: its links, their surface and their place are known."""
     whole = fit is not None and fit.whole_arm
     return whole and isinstance(kinematics, JointKinematics) and kinematics.surface is not None
 
