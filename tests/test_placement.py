@@ -198,7 +198,7 @@ def test_the_resting_mask_is_one_in_which_nothing_hides_the_object():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"kind": "both"}, {"polygon_px": [1.0, 2.0]}, {"candidates": 0}, {"apart_sizes": -1.0}]
+    "wrong", [{"kind": "both"}, {"polygon_px": [1.0, 2.0]}, {"candidates": 0}, {"apart_sizes": -1.0}, {"turn": "left"}]
 )
 def test_bad_settings_are_refused(wrong):
     with pytest.raises(ConfigError, match="placement"):
