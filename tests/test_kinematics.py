@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from m2iv_robot.config import preset
 from m2iv_robot.errors import ConfigError, KinematicsError
 from m2iv_robot.kinematics import ImagePlaneOnly, JointKinematics, RobotConfig, build_kinematics, choose_robot
-from m2iv_robot.kinematics.joints import read_urdf
+from m2iv_robot.kinematics.urdf import read_urdf
 
 JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll")
 SO101 = (*(f"{name}.pos" for name in JOINTS), "gripper.pos")

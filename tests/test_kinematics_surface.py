@@ -9,7 +9,7 @@ import torch
 from m2iv_robot.config import preset
 from m2iv_robot.errors import KinematicsError
 from m2iv_robot.kinematics import JointKinematics, RobotConfig, load_surface, sample_surface
-from m2iv_robot.kinematics.joints import load_chain
+from m2iv_robot.kinematics.urdf import load_chain
 
 HALF_M = (0.05, 0.03, 0.02)
 URDF = """<robot name="box"><link name="base"/>

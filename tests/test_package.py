@@ -25,7 +25,7 @@ SHARED = {  # folder in the package's share -> its files here
     "rviz": list((ROOT / "configs/ros").glob("*.rviz")),
 }
 SEARCH_PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-DATA_SUFFIXES = {".yaml", ".urdf", ".j2", ".json", ".safetensors", ".parquet", ".mp4"}
+NO_DATA = {".py", ".pyc"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def data_files(folder):
     """Paths of the data files below the installed packages, relative to the folder that holds the packages."""
     packages = [folder / name for name in ("m2iv_robot", "configs", "ros_nodes", "policies_demo")]
     files = (path for package in packages for path in package.rglob("*"))
-    return {str(path.relative_to(folder)) for path in files if path.suffix in DATA_SUFFIXES}
+    return {str(path.relative_to(folder)) for path in files if path.is_file() and path.suffix not in NO_DATA}
 
 
 def run(command, cwd, **environment):

@@ -41,16 +41,16 @@ def align(
     surface: Surface,
     poses: Float[np.ndarray, "t l 4 4"],
     masks: tuple[Bool[Tensor, "t h w"], Bool[Tensor, "t h w"]],
+    frames: int = FRAMES,
 ) -> Camera:
     """The camera (pose and focal length) under which the surface's outline lies on the masks.
 
-    `masks`: the actor's, and those of what may stand before it. Where it starts it may be a few pixels off.
+    `masks`: the actor's, and those of what may stand before it. Where it starts it may be a few pixels off. So many
+    `frames` are compared, those whose postures differ most.
     Source: Fitzgibbon 2003, "Robust registration of 2D and 3D point sets", with the points that are at the outline now,
     and Cauchy's weights; masks may be too large or too small by a width that is found as well.
     """
-    chosen = apart(poses[..., :3, 3].reshape(len(poses), -1), FRAMES)
-    seen = [int(frame) for frame in chosen if bool(masks[0][frame].any())]
-    wanted = [_measured(frame, masks[0][frame].numpy(), masks[1][frame].numpy()) for frame in seen]
+    wanted = _wanted(poses, masks, frames)
     focal_px, swollen = camera.focal_px, 0.0
     for number in range(ROUNDS):
         parts = [_equations(camera, placed(surface, poses[mask.frame]), surface.spacing_m, mask) for mask in wanted]
@@ -77,6 +77,35 @@ def align(
         if number >= COARSE_ROUNDS and np.abs(step[:6]).max() < STILL:
             break
     return camera
+
+
+def misfit(
+    camera: Camera,
+    surface: Surface,
+    poses: Float[np.ndarray, "t l 4 4"],
+    masks: tuple[Bool[Tensor, "t h w"], Bool[Tensor, "t h w"]],
+) -> float:
+    """How far the surface's outline is from the masks' edge: mean of log(1 + (gap / scale)^2); endless if not seen.
+
+    0.7 is a gap of one and a half pixels all around (in an image 320 wide), 2 one of four. What is the same all around
+    does not count: masks may be too large or too small.
+    """
+    parts = [_equations(camera, placed(surface, poses[mask.frame]), surface.spacing_m, mask)[1]
+             for mask in _wanted(poses, masks, FRAMES)]  # fmt: skip
+    gaps = np.concatenate(parts) if parts else np.zeros(0)
+    if not len(gaps):
+        return float("inf")
+    same = float(np.clip(np.median(gaps), -2 * SWOLLEN_PX, 2 * SWOLLEN_PX))
+    return float(np.log1p(((gaps - same) / (SCALE_PX * camera.width / 320)) ** 2).mean())
+
+
+def _wanted(
+    poses: Float[np.ndarray, "t l 4 4"], masks: tuple[Bool[Tensor, "t h w"], Bool[Tensor, "t h w"]], frames: int
+) -> list[_Mask]:
+    """The masks of postures that differ as much as can be."""
+    chosen = apart(poses[..., :3, 3].reshape(len(poses), -1), frames)
+    seen = [int(frame) for frame in chosen if bool(masks[0][frame].any())]
+    return [_measured(frame, masks[0][frame].numpy(), masks[1][frame].numpy()) for frame in seen]
 
 
 def _measured(frame: int, actor: Bool[np.ndarray, "h w"], ignore: Bool[np.ndarray, "h w"]) -> _Mask:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from m2iv_robot.config import parse
 from m2iv_robot.errors import ConfigError
 from m2iv_robot.kinematics import RobotConfig, sample_surface
-from m2iv_robot.kinematics.joints import load_chain
+from m2iv_robot.kinematics.urdf import load_chain
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def run(node: DictConfig) -> int:
     """Write the file that `robot.surface` names; returns 0."""
     robot = parse(RobotConfig, node.robot, "robot")
     urdf = Path(robot.urdf).expanduser()
-    if robot.kind != "joints" or not urdf.is_file():
+    if not (robot.joint_names and urdf.is_file()):
         raise ConfigError(f"robot.urdf {robot.urdf!r} is not a file: give the URDF that names the arm's meshes")
     surface = sample_surface(urdf, load_chain(robot, robot.gripper_joint), node.spacing_m)
     if surface is None:

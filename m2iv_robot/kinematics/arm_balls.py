@@ -7,9 +7,9 @@ import pinocchio
 from jaxtyping import Float
 
 from m2iv_robot.errors import KinematicsError
-from m2iv_robot.kinematics.inverse import ChainSolver
-from m2iv_robot.kinematics.joints import load_chain, read_urdf
+from m2iv_robot.kinematics.body import UsualPosture
 from m2iv_robot.kinematics.robot import RobotConfig
+from m2iv_robot.kinematics.urdf import read_urdf
 
 
 class ArmBalls:
@@ -21,11 +21,8 @@ class ArmBalls:
         Raises:
             KinematicsError: the URDF does not fit the config, or has no spheres.
         """
-        self.model = load_chain(config)
-        self.solver = ChainSolver(self.model, config.tool_frame)
-        self.usual = np.radians(config.posture_deg)
-        if len(self.usual) != self.model.nq:
-            raise KinematicsError(f"robot.posture_deg has {len(self.usual)} angles, the arm {self.model.nq} joints")
+        self.posture = UsualPosture(config)
+        self.model = self.posture.chain
         self.frames, self.centres_m, self.radii_m = self._balls(read_urdf(config.urdf))
         if not len(self.radii_m):
             raise KinematicsError(f"URDF {config.urdf} has no sphere as collision geometry; drop robot.posture_deg")
@@ -43,13 +40,9 @@ class ArmBalls:
         return frames, np.array(centres).reshape(-1, 3), np.array(radii)
 
     def balls(self, tool_poses: Float[np.ndarray, "t 4 4"]) -> Float[np.ndarray, "t k 3"]:
-        """Centres of the balls in the base frame, those nearest to the base first.
-
-        Each posture is searched from the usual one, so that a redundant arm keeps its elbow where it usually is.
-        """
+        """Centres of the balls in the base frame, those nearest to the base first; poses in the order of time."""
         data, found = self.model.createData(), []
-        for target in tool_poses:
-            angles, _ = self.solver.solve(target, self.usual)
+        for angles in self.posture.angles(tool_poses):
             pinocchio.framesForwardKinematics(self.model, data, angles)
             places = [data.oMf[frame].homogeneous for frame in self.frames]
             found.append([place[:3, :3] @ at + place[:3, 3] for place, at in zip(places, self.centres_m, strict=True)])

@@ -1,14 +1,19 @@
 """Kinematics of a dataset whose state is the tool's pose itself."""
 
+import functools
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
+from m2iv_robot.errors import KinematicsError
+from m2iv_robot.kinematics.body import ArmBody, UsualPosture
 from m2iv_robot.kinematics.columns import checked_states, find_columns, inside_workspace, open_limits, opening_of
 from m2iv_robot.kinematics.robot import RobotConfig
 from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
+from m2iv_robot.kinematics.surface import Surface
 
 
 class CartesianKinematics:
@@ -42,6 +47,30 @@ class CartesianKinematics:
         poses[:, :3, 3] = values[:, self.position]
         poses[:, :3, :3] = self._read_rotation(values[:, self.rotation]).as_matrix()
         return poses
+
+    @property
+    def surface(self) -> Surface | None:
+        """Points of the arm's surface on the links of `link_poses`; None where the config names none."""
+        return self._body[0].surface if self.config.surface else None
+
+    def link_poses(self, states: Float[Tensor, "t s"]) -> Float[np.ndarray, "t l 4 4"]:
+        """Pose of the base, then of what each joint turns, the gripper's last; states in the order of time.
+
+        Joints are not recorded: they are those that bring the tool there from the arm's usual posture, so that where a
+        redundant arm has its elbow is a guess (in 10 recorded episodes off by 0.4 to 4 degrees in the mean).
+
+        Raises:
+            KinematicsError: the config names no URDF.
+        """
+        if not self.config.posture_deg:
+            raise KinematicsError(f"robot {self.config.name}: without robot.posture_deg its links are not known")
+        body, posture = self._body
+        angles = posture.angles(self.forward(states))[:, posture.order]
+        return body.poses(angles, self.gripper_opening(states))
+
+    @functools.cached_property
+    def _body(self) -> tuple[ArmBody, UsualPosture]:
+        return ArmBody(self.config), UsualPosture(self.config)
 
     def _read_rotation(self, columns: Float[np.ndarray, "t r"]) -> Rotation:
         if self.config.rotation == "rpy":

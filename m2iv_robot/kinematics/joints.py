@@ -1,10 +1,6 @@
 """Kinematics of a dataset whose state is joint angles, through a URDF."""
 
 import copy
-import functools
-import importlib.resources
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
 import pinocchio
@@ -12,69 +8,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from m2iv_robot.errors import KinematicsError
+from m2iv_robot.kinematics.body import ArmBody
 from m2iv_robot.kinematics.columns import checked_states, find_columns, inside_workspace, open_limits, opening_of
 from m2iv_robot.kinematics.inverse import ChainSolver
 from m2iv_robot.kinematics.robot import RobotConfig
 from m2iv_robot.kinematics.solution import InverseResult, Kinematics, StateLimits
-from m2iv_robot.kinematics.surface import Surface, load_surface, sample_surface
+from m2iv_robot.kinematics.surface import Surface
+from m2iv_robot.kinematics.urdf import load_chain
 
 GOOD_POSITION_M = 1e-4
-
-
-def read_urdf(path: str) -> str:
-    """Text of a URDF, from a path or from the files that ship in configs/robot.
-
-    Continuous joints become revolute ones of one turn either way: a recorded angle is a number, not a direction.
-
-    Raises:
-        KinematicsError: the file is not there or is not XML.
-    """
-    shipped = importlib.resources.files("configs") / "robot" / path
-    found = Path(path) if Path(path).is_file() else shipped
-    if not found.is_file():
-        raise KinematicsError(f"URDF {path!r} is neither a file nor shipped; give a path: robot.urdf=/path/arm.urdf")
-    try:
-        root = ElementTree.fromstring(found.read_text())
-    except ElementTree.ParseError as error:
-        raise KinematicsError(f"URDF {found} is not readable XML: {error}") from error
-    for joint in root.iter("joint"):
-        if joint.get("type") == "continuous":
-            joint.set("type", "revolute")
-            limit = joint.find("limit")
-            limit = limit if limit is not None else ElementTree.SubElement(joint, "limit", effort="0", velocity="0")
-            limit.set("lower", str(-2 * np.pi))
-            limit.set("upper", str(2 * np.pi))
-    return ElementTree.tostring(root, encoding="unicode")
-
-
-def load_chain(config: RobotConfig, also: str = "") -> pinocchio.Model:
-    """The arm's joints alone (and the one named by `also`), every other joint of the URDF held at zero.
-
-    Raises:
-        KinematicsError: a joint or the tool frame of the config is not in the URDF, or a joint does not turn.
-    """
-    text = read_urdf(config.urdf)
-    try:
-        model = pinocchio.buildModelFromXML(text)
-    except ValueError as error:
-        raise KinematicsError(f"URDF {config.urdf}: {error}") from error
-    joints = list(model.names)[1:]
-    missing = [name for name in config.joint_names if name not in joints]
-    if missing:
-        raise KinematicsError(
-            f"URDF {config.urdf} does not match the state: {len(missing)} of {len(config.joint_names)} joints "
-            f"are not in it: {', '.join(missing)}; it has {len(joints)}: {', '.join(joints)}. Set robot.joint_names."
-        )
-    if not model.existFrame(config.tool_frame):
-        links = [frame.name for frame in model.frames if frame.type == pinocchio.FrameType.BODY]
-        raise KinematicsError(f"URDF {config.urdf} has no link {config.tool_frame!r}; it has {', '.join(links)}")
-    if also and also not in joints:
-        raise KinematicsError(
-            f"URDF {config.urdf} has no joint {also!r}: robot.gripper_joint is one of {', '.join(joints)}"
-        )
-    fixed = [model.getJointId(name) for name in joints if name not in (*config.joint_names, also)]
-    return pinocchio.buildReducedModel(model, fixed, pinocchio.neutral(model))
 
 
 class JointKinematics:
@@ -88,7 +30,7 @@ class JointKinematics:
         self.config = config
         self.names = names
         self.model = load_chain(config)
-        self.body = load_chain(config, config.gripper_joint)
+        self.body = ArmBody(config)
         self.columns = find_columns(config.joint_columns or config.joint_names, names, config.name)
         self.gripper = find_columns([config.gripper_column], names, config.name)[0]
         # the model orders joints by itself: order[i] is the model's place of the config's joint i
@@ -153,27 +95,13 @@ class JointKinematics:
     def link_poses(self, states: Float[Tensor, "t s"]) -> Float[np.ndarray, "t l 4 4"]:
         """Pose of the base (which does not move), then of what each joint turns, the gripper's last."""
         values = checked_states(states, self.names)
-        body, joint = self.body, self.config.gripper_joint
-        closed, opened = np.radians(self.config.gripper_joint_deg)
-        places = [body.joints[body.getJointId(name)].idx_q for name in self.config.joint_names]
-        angles = np.zeros((len(values), body.nq))
-        angles[:, places] = values[:, self.columns] * self.scale + self.offset
-        if joint:
-            opening = opening_of(values, self.gripper, self.config)
-            angles[:, body.joints[body.getJointId(joint)].idx_q] = closed + opening * (opened - closed)
-        data, found = body.createData(), np.empty((len(values), body.njoints, 4, 4))
-        for row, target in zip(angles, found, strict=True):
-            pinocchio.forwardKinematics(body, data, row)
-            target[:] = [pose.homogeneous for pose in data.oMi]
-        return found
+        angles = values[:, self.columns] * self.scale + self.offset
+        return self.body.poses(angles, opening_of(values, self.gripper, self.config))
 
-    @functools.cached_property
+    @property
     def surface(self) -> Surface | None:
         """Points of the arm's surface on the links of `link_poses`; None where neither a file nor meshes are known."""
-        if self.config.surface:
-            return load_surface(self.config.surface)
-        path = Path(self.config.urdf)
-        return sample_surface(path, self.body) if path.is_file() else None
+        return self.body.surface
 
     def inverse(self, poses: Float[np.ndarray, "t 4 4"], seed_states: Float[Tensor, "t s"]) -> InverseResult:
         """States that bring the tool to `poses`: position first, rotation as near as the joints permit.

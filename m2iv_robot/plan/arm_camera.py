@@ -1,4 +1,4 @@
-"""The camera of one pose from the outline of the whole arm, where the joints of the arm are known."""
+"""The camera of one pose from the outline of the whole arm, where its joints or its shape are known."""
 
 import logging
 
@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from m2iv_robot.arm import SeenArm, align, fit_outline
+from m2iv_robot.arm import ArmRecording, SeenArm, align, fit_outline, has_surface, on_its_surface
+from m2iv_robot.arm.whole import MOST_MISFIT
 from m2iv_robot.camera import Camera, CameraConfig, CameraFit
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
@@ -31,15 +32,37 @@ def arm_camera_fits(
     camera = outline_camera(kinematics, sources, settings)
     if camera is None:
         return None
+    return fits_of(camera, kinematics, sources, pick)
+
+
+def surface_fits(
+    rough: CameraFit, kinematics: Kinematics, sources: list[SourceEpisode], pick: int
+) -> list[CameraFit] | None:
+    """The rough camera moved onto the arm's surface, once per episode.
+
+    None where the arm has no shape, or is not seen where that camera has it.
+    """
+    if not has_surface(kinematics):
+        return None
+    recordings = [ArmRecording(one.labels.state, one.masks.actor, one.masks.object) for one in sources]
+    camera, left = on_its_surface(rough.camera, kinematics, recordings)
+    if left > MOST_MISFIT:
+        logger.warning("the arm's surface does not fit its masks (%.1f): the camera is fitted to the object", left)
+        return None
+    return fits_of(camera, kinematics, sources, pick)
+
+
+def fits_of(camera: Camera, kinematics: Kinematics, sources: list[SourceEpisode], pick: int) -> list[CameraFit]:
+    """A camera that shows the whole arm in its place, with where each episode's object lies in the hand."""
     grasps = [source.poses[source.phases[min(pick, len(source.phases) - 1)].grasp] for source in sources]
     starts = np.stack([centroid(largest_component(source.start)).numpy() for source in sources]).astype(np.float64)
-    offsets = np.stack([in_hand(*pair, camera) for pair in zip(grasps, starts, strict=True)])
+    tip = np.asarray(kinematics.config.finger_offset_m, dtype=float)
+    offsets = np.stack([in_hand(*pair, camera, tip) for pair in zip(grasps, starts, strict=True)])
     usual = np.median(offsets, axis=0)
     unusual = np.linalg.norm(offsets - usual, axis=1) > UNUSUAL_M
     offsets[unusual] = usual
     poses = np.stack(grasps)
     expected = camera.project(poses[:, :3, :3] @ usual + poses[:, :3, 3])
-    tip = np.asarray(kinematics.config.finger_offset_m, dtype=float)
     return [
         CameraFit(camera, offset, tip, {}, starts - expected, ~unusual, np.zeros((10, 10)), whole_arm=True)
         for offset in offsets
@@ -47,10 +70,10 @@ def arm_camera_fits(
 
 
 def in_hand(
-    tool: Float[np.ndarray, "4 4"], seen_px: Float[np.ndarray, " 2"], camera: Camera
+    tool: Float[np.ndarray, "4 4"], seen_px: Float[np.ndarray, " 2"], camera: Camera, tip_m: Float[np.ndarray, " 3"]
 ) -> Float[np.ndarray, " 3"]:
-    """Where an object that is seen at a pixel lies in the frame of the tool, level with its tip."""
-    place = camera.unproject(seen_px[None], float(tool[2, 3]))[0]
+    """Where an object that is seen at a pixel lies in the frame of the tool, level with the fingertips."""
+    place = camera.unproject(seen_px[None], float((tool[:3, :3] @ tip_m + tool[:3, 3])[2]))[0]
     return tool[:3, :3].T @ (place - tool[:3, 3])
 
 

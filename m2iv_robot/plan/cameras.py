@@ -1,10 +1,14 @@
 """The camera of one pose, fitted on all of its episodes.
 
-On the whole arm's outline where its joints are known; else on the held object, and on the arm if its shape is known.
+On the whole arm's outline where its joints are known; else on the held object and the arm's balls, and then on the
+arm's surface, where its shape is known.
 """
 
 from dataclasses import replace
 
+import numpy as np
+
+from m2iv_robot.arm import has_surface
 from m2iv_robot.background import spread
 from m2iv_robot.camera import (
     CameraConfig,
@@ -21,7 +25,7 @@ from m2iv_robot.camera import (
 from m2iv_robot.data.lerobot_io import recorded_camera
 from m2iv_robot.errors import CameraError
 from m2iv_robot.kinematics import Kinematics, arm_balls
-from m2iv_robot.plan.arm_camera import arm_camera_fits
+from m2iv_robot.plan.arm_camera import arm_camera_fits, surface_fits
 from m2iv_robot.plan.records import PlanTask, SourceEpisode
 
 ARM_FRAMES = 12  # in all whose outline is compared
@@ -49,7 +53,13 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     if arm is None and not any(len(part) for part in parts):
         raise CameraError("in no episode the object is seen to move with the gripper; check the masks")
     height, width = sources[0].start.shape
-    fit = fit_camera(join(parts), (width, height), settings, tuple(kinematics.config.finger_offset_m), arm)
+    data, offset = join(parts), tuple(kinematics.config.finger_offset_m)
+    if has_surface(kinematics):  # tells what the object's points leave open
+        rough = fit_camera(data, (width, height), replace(settings, max_table_sigma_m=np.inf), offset, arm)
+        by_surface = surface_fits(rough, kinematics, sources, task.retarget.pick)
+        if by_surface is not None:
+            return by_surface
+    fit = fit_camera(data, (width, height), settings, offset, arm)
     fits, first = [], 0
     for part in parts:
         own = fit.group_offset_m.get(first, fit.tool_offset_m) if len(part) else fit.tool_offset_m
