@@ -17,7 +17,6 @@ from m2iv_robot.annotate.plates import (
     stored_masks,
     view_of,
 )
-from m2iv_robot.annotate.pointing import pointed_out
 from m2iv_robot.annotate.records import (
     AnnotationConfig,
     AnnotationReport,
@@ -55,21 +54,19 @@ def annotate_dataset(task: AnnotationTask, progress: Progress | None = None) -> 
     for pose in poses:
         plate, bare = plate_of(task, prompt, pose, lambda at, base=done: progress("plate", base + at, total))
         pose = replace(pose, plate=plate)
-        views, made = {}, {}  # rough masks may hide a thing in every frame (a dish under the object): so made again
+        views = []  # rough masks may hide a thing in every frame (a dish that the object is put on): so made again
         for index in pose.episodes:
             progress("masks", done, total)
             done += 1
             try:
-                made[index], views[index] = annotate_episode(task, prompt, pose, index, bare)
+                annotation, view = annotate_episode(task, prompt, pose, index, bare)
             except M2IVError as error:
                 failures[index] = error
-        for index, masks in pointed_out(task, pose, list(made.values()), bare).items():
-            episode = read_episode(task.dataset, index, task.camera)
-            made[index] = describe(task, episode, masks, pose.name, made[index].phases)
-            views[index] = view_of(task, pose, episode, masks)
-        annotations += made.values()
-        pose = replace(pose, plate=plate_from(task, pose, list(views.values())))
-        found = {index: entry.masks for index, entry in made.items()}
+                continue
+            annotations.append(annotation)
+            views.append(view)
+        pose = replace(pose, plate=plate_from(task, pose, views))
+        found = {entry.index: entry.masks for entry in annotations if entry.index in pose.episodes}
         finished.append(replace(pose, changed=keep_own_plates(task, pose, found)))
     progress("masks", done, total)
     annotations.sort(key=lambda annotation: annotation.index)

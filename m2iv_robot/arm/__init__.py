@@ -5,9 +5,10 @@ from m2iv_robot.arm.film import ArmFilm, ArmFootage, ArmShot
 from m2iv_robot.arm.outline import Beads, OutlineFit, SeenArm, fit_outline
 from m2iv_robot.arm.shadow import Light, cast, study_light
 from m2iv_robot.arm.shape import placed, splat
-from m2iv_robot.arm.whole import ArmRecording, arm_camera, has_surface, on_its_surface
+from m2iv_robot.arm.whole import MOST_MISFIT, ArmRecording, has_surface, on_its_surface
 
 __all__ = [
+    "MOST_MISFIT",
     "ArmFilm",
     "ArmFootage",
     "ArmRecording",
@@ -17,7 +18,6 @@ __all__ = [
     "OutlineFit",
     "SeenArm",
     "align",
-    "arm_camera",
     "cast",
     "fit_outline",
     "has_surface",

@@ -1,4 +1,4 @@
-"""The camera that shows a whole arm in its place, where recordings know its tool alone (and its shape is known)."""
+"""A camera moved until it shows a whole arm in its place: one whose recordings know the tool, and whose shape is known."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from m2iv_robot.arm.contour import align, misfit
-from m2iv_robot.background import spread
-from m2iv_robot.camera import Camera, CameraConfig, join_silhouettes, rough_camera, silhouettes
-from m2iv_robot.kinematics import CartesianKinematics, Kinematics, arm_balls
+from m2iv_robot.camera import Camera
+from m2iv_robot.kinematics import CartesianKinematics, Kinematics
 
 MOST_MISFIT = 1.8  # of the outline (see `misfit`): above it the arm is not where the camera has it
-ARM_FRAMES = 12  # in all whose outline is compared to begin with
 PASSES = (10, 32)  # frames of the outline's fits: from a rough start the first one does not end
 
 
@@ -46,21 +44,3 @@ def on_its_surface(
         found.append((misfit(moved, kinematics.surface, poses, masks), moved))
     least, best = min(found, key=lambda entry: entry[0])
     return best, least
-
-
-def arm_camera(kinematics: Kinematics, recordings: list[ArmRecording], settings: CameraConfig) -> Camera | None:
-    """The camera from the arm alone, whatever it handles; None where its shape is not known, or is not seen so."""
-    if not has_surface(kinematics) or not recordings:
-        return None
-    balls, parts = arm_balls(kinematics.config), []
-    for one in recordings:
-        tool = kinematics.forward(one.states)
-        chosen = list(spread(len(tool), max(4, ARM_FRAMES // len(recordings))))
-        parts.append(silhouettes(one.actor[chosen], tool[chosen], balls.balls(tool[chosen]), balls.radii_m))
-    height, width = recordings[0].actor.shape[1:]
-    offset = tuple(kinematics.config.finger_offset_m)
-    rough = rough_camera((width, height), settings, offset, join_silhouettes(parts))
-    if rough is None:
-        return None
-    camera, left = on_its_surface(rough, kinematics, recordings)
-    return camera if left < MOST_MISFIT else None

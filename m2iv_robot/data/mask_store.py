@@ -17,7 +17,7 @@ import io
 import json
 import logging
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -97,21 +97,6 @@ class MaskStore:
                 f"{folder}: masks cannot be written ({error.strerror}); give a writable folder"
             ) from error
         return edited
-
-    def note(self, dataset_name: str, index: int, camera: str, about: dict[str, str]) -> None:
-        """Add to what is noted about stored masks.
-
-        Raises:
-            SegmentationError: the folder cannot be written.
-        """
-        folder = self.folder(dataset_name, index, camera)
-        record = _read_record(folder)
-        try:
-            _write_record(folder, replace(record, about=record.about | about))
-        except OSError as error:
-            raise SegmentationError(
-                f"{folder}: masks cannot be noted ({error.strerror}); give a writable folder"
-            ) from error
 
     def load(
         self, dataset_name: str, index: int, camera: str, shape: tuple[int, int, int] | None = None

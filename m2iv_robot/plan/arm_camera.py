@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from m2iv_robot.arm import ArmRecording, SeenArm, align, fit_outline, has_surface, on_its_surface
-from m2iv_robot.arm.whole import MOST_MISFIT
+from m2iv_robot.arm import MOST_MISFIT, ArmRecording, SeenArm, align, fit_outline, has_surface, on_its_surface
 from m2iv_robot.camera import Camera, CameraConfig, CameraFit
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
@@ -36,7 +35,7 @@ def arm_camera_fits(
 
 
 def surface_fits(
-    rough: CameraFit, kinematics: Kinematics, sources: list[SourceEpisode], pick: int
+    rough: Camera, kinematics: Kinematics, sources: list[SourceEpisode], pick: int
 ) -> list[CameraFit] | None:
     """The rough camera moved onto the arm's surface, once per episode.
 
@@ -45,7 +44,7 @@ def surface_fits(
     if not has_surface(kinematics):
         return None
     recordings = [ArmRecording(one.labels.state, one.masks.actor, one.masks.object) for one in sources]
-    camera, left = on_its_surface(rough.camera, kinematics, recordings)
+    camera, left = on_its_surface(rough, kinematics, recordings)
     if left > MOST_MISFIT:
         logger.warning("the arm's surface does not fit its masks (%.1f): the camera is fitted to the object", left)
         return None

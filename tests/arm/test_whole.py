@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from m2iv_robot.arm import ArmRecording, arm_camera, has_surface, misfit, on_its_surface, placed, splat
-from m2iv_robot.camera import Camera, CameraConfig, usual_settings
+from m2iv_robot.arm import MOST_MISFIT, ArmRecording, has_surface, misfit, on_its_surface, placed, splat
+from m2iv_robot.camera import Camera, CameraConfig, rough_camera, silhouettes, usual_settings
 from m2iv_robot.config import preset
-from m2iv_robot.kinematics import RobotConfig, build_kinematics
+from m2iv_robot.kinematics import RobotConfig, arm_balls, build_kinematics
 
 NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 HEIGHT, WIDTH, FOCAL = 192, 320, 135.0
@@ -53,9 +53,12 @@ def table_error_m(found: Camera, camera: Camera) -> float:
 
 def test_the_camera_is_found_from_nothing_but_the_arm(franka, camera, recording):
     settings = usual_settings(CameraConfig(), "franka_cartesian", "observation.images.exterior_1")
-    found = arm_camera(franka, [recording], settings)
-    assert found is not None
-    assert table_error_m(found, camera) < 0.02
+    tool, balls = franka.forward(recording.states), arm_balls(franka.config)
+    arm = silhouettes(recording.actor, tool, balls.balls(tool), balls.radii_m)
+    rough = rough_camera((WIDTH, HEIGHT), settings, tuple(franka.config.finger_offset_m), arm)
+    found, left = on_its_surface(rough, franka, [recording])
+    assert left < MOST_MISFIT
+    assert table_error_m(found, camera) < min(0.02, table_error_m(rough, camera))
 
 
 def test_a_rough_camera_is_moved_onto_the_surface(franka, camera, recording):
@@ -72,19 +75,17 @@ def test_a_rough_camera_is_moved_onto_the_surface(franka, camera, recording):
     assert left < 0.5 < misfit(rough, franka.surface, franka.link_poses(recording.states), masks)
 
 
-def test_masks_of_something_else_give_no_camera(franka, recording):
+def test_masks_of_something_else_are_told_by_the_misfit(franka, camera, recording):
     other = torch.zeros_like(recording.actor)
     for frame in range(len(other)):
         other[frame, 20 + 7 * frame : 50 + 7 * frame, 30 : 60 + 9 * frame] = True
-    settings = usual_settings(CameraConfig(), "franka_cartesian", "observation.images.exterior_1")
-    assert arm_camera(franka, [replace(recording, actor=other)], settings) is None
+    assert on_its_surface(camera, franka, [replace(recording, actor=other)])[1] > MOST_MISFIT
 
 
-def test_an_arm_without_a_shape_gives_no_camera(recording):
+def test_an_arm_without_a_shape_has_no_surface(franka):
     config = replace(preset(RobotConfig, "robot", "franka_cartesian"), surface="")
-    bare = build_kinematics(config, NAMES, (), "franka")
-    assert not has_surface(bare)
-    assert arm_camera(bare, [recording], CameraConfig()) is None
+    assert has_surface(franka)
+    assert not has_surface(build_kinematics(config, NAMES, (), "franka"))
 
 
 def test_a_surface_that_is_not_seen_fits_nothing(franka, camera, recording):

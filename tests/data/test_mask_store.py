@@ -156,13 +156,3 @@ def test_plates_come_back_as_they_were(store, generator):
     assert torch.equal(loaded.image, plate.image)
     assert torch.equal(loaded.known, plate.known)
     assert store.load_plate("blocks", "front", "group 1") is None
-
-
-def test_a_note_changes_neither_masks_nor_what_counts_as_edited(store, generator):
-    masks = masks_from(generator)
-    store.save(*EPISODE, masks, {"plate": "pose_00"})
-    paint(store.folder(*EPISODE) / "000002.png", np.ones(SHAPE[1:]))
-    store.note(*EPISODE, {"pointed": "yes"})
-    assert store.about(*EPISODE) == {"plate": "pose_00", "pointed": "yes"}
-    assert store.edited_frames(*EPISODE) == (2,)
-    assert torch.equal(store.load(*EPISODE, SHAPE).actor[3], masks.actor[3])
