@@ -1,4 +1,4 @@
-"""A camera moved until it shows a whole arm in its place: one whose recordings know the tool, and whose shape is known."""
+"""A camera moved until it shows a whole arm in its place: one whose tool is recorded and whose shape is known."""
 
 from dataclasses import dataclass
 
