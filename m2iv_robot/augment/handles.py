@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from m2iv_robot.arm import ArmFilm, Light
+from m2iv_robot.arm import ArmFilm, Light, has_surface
 from m2iv_robot.augment.matching import arm_distance, steady_match
 from m2iv_robot.camera import Camera, CameraFit, block_behind
 from m2iv_robot.generation import SourceScene
@@ -54,7 +54,10 @@ def picture_motion(
     if arm is not None:
         distance = footage.film.differences(arm.poses, arm.opening)
     actor_frame = steady_match(distance, footage.episode, footage.scene.masks.actor.flatten(1).any(1).numpy())
-    handles, goals = bending((real, planned), actor_frame, footage, kinematics)
+    links = [links_px(kinematics, states, camera) for states in (footage.states, motion.state)]
+    points = tuple(np.concatenate(pair, axis=1) for pair in zip((real, planned), links, strict=True))
+    rooted = isinstance(kinematics, JointKinematics) or bool(links[0].shape[1])
+    handles, goals = bending(points, actor_frame, footage, rooted)
     rest = source.start if placement.kind == "start" else source.goal
     held_m = placed(source.poses, camera.tool_offset_m[None])[own, 0]
     planned_m = placed(kinematics.forward(motion.state), camera.tool_offset_m[None])[:, 0]
@@ -99,15 +102,18 @@ def bending(
     points_px: tuple[Float[np.ndarray, "n k 2"], Float[np.ndarray, "t k 2"]],
     actor_frame: Int[np.ndarray, " t"],
     footage: Footage,
-    kinematics: Kinematics,
+    rooted: bool,
 ) -> tuple[tuple[Float[np.ndarray, "_ 2"], ...], tuple[Float[np.ndarray, "_ 2"], ...]]:
-    """Points of the chosen real arms, and where the plan has them; `points_px`: of all real arms, and planned."""
+    """Points of the chosen real arms, and where the plan has them; `points_px`: of all real arms, and planned.
+
+    Where the points do not reach down to the base (`rooted`), the arm is held where it enters the picture.
+    """
     real, planned = points_px
     handles, goals = [], []
     for at, target in zip(actor_frame, planned, strict=True):
         near = np.isfinite(real[at]).all(1) & np.isfinite(target).all(1)
         root = None
-        if not isinstance(kinematics, JointKinematics):
+        if not rooted:
             root = root_of(footage.scene.masks.actor[at], real[at][near])
         extra = np.empty((0, 2)) if root is None else root
         handles.append(np.concatenate([real[at][near], extra]))
@@ -202,6 +208,20 @@ def arm_points_m(kinematics: Kinematics, states: Float[Tensor, "t s"], camera: C
         points = [placed(tool, np.concatenate([tip + sides, tip[None]]))]
         points += [placed(joints[:, joint], corners) for joint in range(joints.shape[1])]
     return np.concatenate(points, axis=1)
+
+
+def links_px(kinematics: Kinematics, states: Float[Tensor, "t s"], camera: CameraFit) -> Float[np.ndarray, "t k 2"]:
+    """Pixels of points of all links down to the base, for bending an arm whose tool alone is recorded.
+
+    None where the camera does not show the whole arm in its place. Where joints are recorded, `arm_points_m` has them.
+    """
+    if isinstance(kinematics, JointKinematics) or not (camera.whole_arm and has_surface(kinematics)):
+        return np.zeros((len(states), 0, 2))
+    corners = AROUND_M * np.concatenate([np.eye(3), -np.eye(3), np.zeros((1, 3))])
+    poses = kinematics.link_poses(states)[:, : len(kinematics.config.joint_names) + 1]
+    return projected(
+        camera, np.concatenate([placed(poses[:, link], corners) for link in range(poses.shape[1])], axis=1)
+    )
 
 
 def placed(poses: Float[np.ndarray, "t 4 4"], points: Float[np.ndarray, "k 3"]) -> Float[np.ndarray, "t k 3"]:
