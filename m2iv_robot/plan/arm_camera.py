@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 
 from m2iv_robot.arm import MOST_MISFIT, ArmRecording, SeenArm, align, fit_outline, has_surface, on_its_surface
+from m2iv_robot.background import spread
 from m2iv_robot.camera import Camera, CameraConfig, CameraFit
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
@@ -15,6 +16,7 @@ from m2iv_robot.plan.records import SourceEpisode
 logger = logging.getLogger(__name__)
 
 MOST_SURPRISE = 0.15  # nats a pixel, at which an arm's outline no longer counts as found
+SURFACE_FRAMES, LEAST_FRAMES = 240, 4  # in all, and of each episode, from which the surface's fit chooses
 UNUSUAL_M = 0.012  # a grasp that differs so much from the others was measured wrongly
 
 
@@ -43,7 +45,10 @@ def surface_fits(
     """
     if not has_surface(kinematics):
         return None
-    recordings = [ArmRecording(one.labels.state, one.masks.actor, one.masks.object) for one in sources]
+    recordings = []
+    for one in sources:
+        chosen = list(spread(one.labels.length, max(LEAST_FRAMES, SURFACE_FRAMES // len(sources))))
+        recordings.append(ArmRecording(one.labels.state[chosen], one.masks.actor[chosen], one.masks.object[chosen]))
     camera, left = on_its_surface(rough, kinematics, recordings)
     if left > MOST_MISFIT:
         logger.warning("the arm's surface does not fit its masks (%.1f): the camera is fitted to the object", left)
