@@ -80,7 +80,7 @@ def test_joints_that_mimic_another_are_told_with_their_ratio():
 
 
 def test_without_a_usual_posture_links_are_not_known(config):
-    bare = build_kinematics(replace(config, posture_deg=[], surface=""), NAMES, (), "franka")
+    bare = build_kinematics(replace(config, posture_deg=[]), NAMES, (), "franka")
     assert bare.surface is None
     with pytest.raises(KinematicsError, match="posture_deg"):
         bare.link_poses(path(2))

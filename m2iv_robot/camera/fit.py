@@ -68,17 +68,19 @@ def fit_camera(
 
 
 def rough_camera(
-    size: tuple[int, int], config: CameraConfig, finger_offset_m: tuple[float, float, float], arm: Silhouettes
+    data: Correspondences,
+    size: tuple[int, int],
+    config: CameraConfig,
+    finger_offset_m: tuple[float, float, float],
+    arm: Silhouettes,
 ) -> Camera | None:
     """The camera under which an arm's balls look most nearly as its masks, however nearly; None where none is possible.
 
-    A start for something more exact; `size` is width, height.
+    A start for something more exact. `data` (there may be none) helps where it does not contradict the arm; `size` is
+    width, height.
     """
-    nothing = Correspondences(
-        np.zeros((0, 4, 4)), np.zeros((0, 2)), np.zeros(0), *(np.zeros(0, dtype=int) for _ in range(3))
-    )
     offset = np.asarray(finger_offset_m, dtype=float)
-    problem, candidates = begin_with_arm(FitProblem(nothing, size, offset, config, groups=(), arm=arm))
+    problem, candidates = begin_with_arm(FitProblem(data, size, offset, config, groups=(), arm=arm))
     return problem.camera(candidates[0].x) if candidates else None
 
 

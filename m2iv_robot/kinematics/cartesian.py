@@ -50,8 +50,8 @@ class CartesianKinematics:
 
     @property
     def surface(self) -> Surface | None:
-        """Points of the arm's surface on the links of `link_poses`; None where the config names none."""
-        return self._body[0].surface if self.config.surface else None
+        """Points of the arm's surface on the links of `link_poses`; None without a file or a usual posture."""
+        return self._body[0].surface if self.config.surface and self.config.posture_deg else None
 
     def link_poses(self, states: Float[Tensor, "t s"]) -> Float[np.ndarray, "t l 4 4"]:
         """Pose of the base, then of what each joint turns, the gripper's last; states in the order of time.

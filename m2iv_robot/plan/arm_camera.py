@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from m2iv_robot.arm import MOST_MISFIT, ArmRecording, SeenArm, align, fit_outline, has_surface, on_its_surface
+from m2iv_robot.arm import MOST_MISFIT, ArmRecording, SeenArm, align, fit_outline, on_its_surface
 from m2iv_robot.background import spread
 from m2iv_robot.camera import Camera, CameraConfig, CameraFit
-from m2iv_robot.kinematics import JointKinematics, Kinematics
+from m2iv_robot.kinematics import CartesianKinematics, JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.plan.records import SourceEpisode
 
@@ -37,14 +37,9 @@ def arm_camera_fits(
 
 
 def surface_fits(
-    rough: Camera, kinematics: Kinematics, sources: list[SourceEpisode], pick: int
+    rough: Camera, kinematics: CartesianKinematics, sources: list[SourceEpisode], pick: int
 ) -> list[CameraFit] | None:
-    """The rough camera moved onto the arm's surface, once per episode.
-
-    None where the arm has no shape, or is not seen where that camera has it.
-    """
-    if not has_surface(kinematics):
-        return None
+    """The rough camera moved onto the arm's surface, once per episode; None where the arm is not seen there."""
     recordings = []
     for one in sources:
         chosen = list(spread(one.labels.length, max(LEAST_FRAMES, SURFACE_FRAMES // len(sources))))

@@ -6,15 +6,11 @@ arm's surface, where its shape is known.
 
 from dataclasses import replace
 
-import numpy as np
-
 from m2iv_robot.arm import has_surface
 from m2iv_robot.background import spread
 from m2iv_robot.camera import (
-    Camera,
     CameraConfig,
     CameraFit,
-    Correspondences,
     Silhouettes,
     correspondences,
     fit_camera,
@@ -58,7 +54,7 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     height, width = sources[0].start.shape
     data, offset = join(parts), tuple(kinematics.config.finger_offset_m)
     if has_surface(kinematics):
-        rough = roughly(data, (width, height), settings, offset, arm)
+        rough = rough_camera(data, (width, height), settings, offset, arm)
         by_surface = None if rough is None else surface_fits(rough, kinematics, sources, task.retarget.pick)
         if by_surface is not None:
             return by_surface
@@ -69,20 +65,6 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
         fits.append(replace(fit, tool_offset_m=own))
         first += int(part.group.max()) + 1 if len(part) else 0
     return fits
-
-
-def roughly(
-    data: Correspondences,
-    size: tuple[int, int],
-    settings: CameraConfig,
-    finger_offset_m: tuple[float, float, float],
-    arm: Silhouettes | None,
-) -> Camera | None:
-    """The camera from the object and the arm's balls, however sure; from the balls alone where these contradict it."""
-    try:
-        return fit_camera(data, size, replace(settings, max_table_sigma_m=np.inf), finger_offset_m, arm).camera
-    except CameraError:
-        return None if arm is None else rough_camera(size, settings, finger_offset_m, arm)
 
 
 def settings_of(task: PlanTask, kinematics: Kinematics) -> CameraConfig:

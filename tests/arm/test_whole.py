@@ -8,12 +8,13 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from m2iv_robot.arm import MOST_MISFIT, ArmRecording, has_surface, misfit, on_its_surface, placed, splat
-from m2iv_robot.camera import Camera, CameraConfig, rough_camera, silhouettes, usual_settings
+from m2iv_robot.camera import Camera, CameraConfig, Correspondences, rough_camera, silhouettes, usual_settings
 from m2iv_robot.config import preset
 from m2iv_robot.kinematics import RobotConfig, arm_balls, build_kinematics
 
 NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 HEIGHT, WIDTH, FOCAL = 192, 320, 135.0
+NOTHING = Correspondences(np.zeros((0, 4, 4)), np.zeros((0, 2)), np.zeros(0), *(np.zeros(0, dtype=int),) * 3)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_the_camera_is_found_from_nothing_but_the_arm(franka, camera, recording)
     settings = usual_settings(CameraConfig(), "franka_cartesian", "observation.images.exterior_1")
     tool, balls = franka.forward(recording.states), arm_balls(franka.config)
     arm = silhouettes(recording.actor, tool, balls.balls(tool), balls.radii_m)
-    rough = rough_camera((WIDTH, HEIGHT), settings, tuple(franka.config.finger_offset_m), arm)
+    rough = rough_camera(NOTHING, (WIDTH, HEIGHT), settings, tuple(franka.config.finger_offset_m), arm)
     found, left = on_its_surface(rough, franka, [recording])
     assert left < MOST_MISFIT
     assert table_error_m(found, camera) < min(0.02, table_error_m(rough, camera))
