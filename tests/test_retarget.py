@@ -250,7 +250,7 @@ def test_the_second_of_two_picks_is_moved_and_the_first_is_not(hand):
         action=torch.cat([state[1:], state[-1:]]),
     )
     phases = (PHASE, EpisodePhases(PHASE.grasp + 90, PHASE.release + 90))
-    motion = plan(twice, moved("start", (0.05, 0.1)), robot_of(twice, pick=1), phases)
+    motion = plan(twice, moved("start", (0.05, 0.1)), robot_of(twice), phases, pick=1)
     assert torch.equal(motion.state[: PHASE.release], state[: PHASE.release])
     assert (motion.state[motion.grasp_frame, :2] - state[122, :2]).tolist() == pytest.approx([0.05, 0.1], abs=1e-5)
     assert motion.state.shape[0] - motion.release_frame == 90 - PHASE.release

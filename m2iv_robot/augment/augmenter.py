@@ -51,7 +51,7 @@ class Augmenter:
             if self.reader is not None:
                 candidate = self.reader.labelled(candidate, plan, scene)
             return Made(candidate, self._judged(candidate, footage, scene), time.perf_counter() - started)
-        picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera, self.task.retarget.pick)
+        picture, bend = picture_motion(plan, footage, self.library.kinematics, scene.camera)
         bend_px = float(bend[picture.shown].max(initial=0.0))
         if picture.arm is None:
             check_bend(bend_px, footage.scene.plate.image.shape[-1], self.task.config)

@@ -15,8 +15,8 @@ from m2iv_robot.generation.layers import PictureMotion, PlannedArm, clean_rest_f
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.plan import Plan
-from m2iv_robot.plan.scenes import SETTLE_S, SourceEpisode
-from m2iv_robot.types import EpisodePhases
+from m2iv_robot.plan.picks import rest_spans
+from m2iv_robot.plan.scenes import SourceEpisode
 
 AROUND_M = 0.03  # from the middle of a link to the points that tell how it turns
 HAND_M = 0.08  # the hand is rigid so far behind its tip
@@ -41,7 +41,7 @@ class Footage:
 
 
 def picture_motion(
-    plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit, pick: int
+    plan: Plan, footage: Footage, kinematics: Kinematics, camera: CameraFit
 ) -> tuple[PictureMotion, Float[np.ndarray, " t"]]:
     """What `generation.layers` needs to know of a plan, and how far the nearest real arm is from it in each frame.
 
@@ -80,7 +80,7 @@ def picture_motion(
         shift_px=placement.shift_px,
         scale=placement.scale,
         rest=rest,
-        rest_frames=clean_rest_frames(source.masks, rest, *rest_span(source, placement.kind, pick)),
+        rest_frames=clean_rest_frames(source.masks, rest, *rest_span(source, placement.kind)),
         settle_frames=max(2, round(SETTLE_PICTURE_S * source.labels.fps)),
         block=block,
         object_motion_m=turned,
@@ -184,14 +184,10 @@ def projected(camera: CameraFit, points_m: Float[np.ndarray, "t k 3"]) -> Float[
     return np.where(far[..., None], np.nan, pixels)
 
 
-def rest_span(source: SourceEpisode, kind: str, pick: int) -> tuple[int, int]:
+def rest_span(source: SourceEpisode, kind: str) -> tuple[int, int]:
     """Source frames [first, last) in which the object rests where a `kind` placement moves it from."""
-    phases, fps = source.phases, source.labels.fps
-    phase: EpisodePhases = phases[min(pick, len(phases) - 1)]
-    if kind == "start":
-        return (phases[pick - 1].release if 0 < pick < len(phases) else 0), max(phase.grasp - 1, 1)
-    last = phases[pick + 1].grasp if pick + 1 < len(phases) else source.labels.length
-    return min(phase.release + round(SETTLE_S * fps), last - 1), last
+    spans = rest_spans(source.phases, source.labels.length, source.labels.fps)
+    return spans[source.pick if kind == "start" else source.pick + 1]
 
 
 def arm_points_m(kinematics: Kinematics, states: Float[Tensor, "t s"], camera: CameraFit) -> Float[np.ndarray, "t k 3"]:

@@ -132,7 +132,7 @@ def arm_fit(kinematics: Kinematics, pairs: Pairs) -> tuple[CameraFit, Float[np.n
         )  # fmt: skip
         poses, phases = kinematics.forward(episode.state), tuple(phases_of(episode)[1])
         sources.append(SourceEpisode(labels, found, poses, phases, found.object[0], found.object[-1]))
-    fits = arm_camera_fits(kinematics, sources, 0, CameraConfig())
+    fits = arm_camera_fits(kinematics, sources, CameraConfig())
     if fits is None:
         raise CameraError(f"{kinematics.config.name}: the arm's outline does not fit its joints; see robot.*")
     return fits[0], np.stack([source.poses[source.phases[0].grasp] for source in sources])

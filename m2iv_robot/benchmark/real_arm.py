@@ -24,6 +24,7 @@ from m2iv_robot.errors import CameraError, ConfigError
 from m2iv_robot.generation.deformation import bend_field, pull
 from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.masks import centroid, largest_component
+from m2iv_robot.placement import PlacementConfig
 from m2iv_robot.plan import PlanTask
 from m2iv_robot.plan.cameras import camera_fits
 from m2iv_robot.plan.dataset import kinematics_of, pose_groups
@@ -57,7 +58,8 @@ def run(config: RealArmBenchmarkConfig) -> dict:
         dataset = open_dataset(DatasetConfig(root=str(real_dataset(config.data, name))))
         store = MaskStore(Path(config.folder) / "masks")
         annotate_dataset(AnnotationTask(dataset, camera, segmenter, store, "real_arm"))
-        task = PlanTask(dataset, camera, store)
+        # with placement=goal an object may be pushed about before it is taken for good
+        task = PlanTask(dataset, camera, store, placement=PlacementConfig(kind="goal"))
         kinematics = kinematics_of(task)
         for pose, members in pose_groups(task, dataset.episode_count, {}).items():
             sources = read_sources(task, kinematics, members, {})
@@ -68,7 +70,7 @@ def run(config: RealArmBenchmarkConfig) -> dict:
                 cameras.append(about | {"refused": str(error)})
                 continue
             for source, fit in zip(sources, fits, strict=True):
-                found = camera_row(source, fit, task.retarget.pick)
+                found = camera_row(source, fit)
                 places.setdefault((name, source.labels.index), []).append(found.pop("start"))
                 cameras.append(about | {"episode": source.labels.index} | found)
                 bends += [about | row for row in bent_rows(config, task, kinematics, source, fit)]
@@ -88,9 +90,9 @@ def mean_of(rows: list[dict], name: str) -> float:
     return round(float(np.mean([row[name] for row in rows])), 3) if rows else float("nan")
 
 
-def camera_row(source: SourceEpisode, fit: CameraFit, pick: int) -> dict:
+def camera_row(source: SourceEpisode, fit: CameraFit) -> dict:
     """How far the object is from the fingertips, level with them, when it is taken and when it is left (cm)."""
-    phase = source.phases[min(pick, len(source.phases) - 1)]
+    phase = source.phase
     row: dict = {"by_surface": fit.whole_arm, "focal_share": round(fit.camera.focal_px / fit.camera.width, 3)}
     for name, rest, frame in (("start", source.start, phase.grasp), ("goal", source.goal, phase.release - 1)):
         pose = source.poses[frame]

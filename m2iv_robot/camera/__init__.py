@@ -2,7 +2,7 @@
 
 from m2iv_robot.camera.block import Block, block_behind, half_height
 from m2iv_robot.camera.config import CameraConfig, usual_settings, with_focal
-from m2iv_robot.camera.correspondences import correspondences, tip_correspondences
+from m2iv_robot.camera.correspondences import correspondences, object_track, tip_correspondences
 from m2iv_robot.camera.fit import fit_camera, rough_camera
 from m2iv_robot.camera.pinhole import Camera
 from m2iv_robot.camera.pose_groups import group_by_pose, median_frame, same_pose
@@ -31,6 +31,7 @@ __all__ = [
     "join_silhouettes",
     "measure_stillness",
     "median_frame",
+    "object_track",
     "rough_camera",
     "same_pose",
     "silhouettes",

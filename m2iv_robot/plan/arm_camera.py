@@ -21,7 +21,7 @@ UNUSUAL_M = 0.012  # a grasp that differs so much from the others was measured w
 
 
 def arm_camera_fits(
-    kinematics: Kinematics, sources: list[SourceEpisode], pick: int, settings: CameraConfig
+    kinematics: Kinematics, sources: list[SourceEpisode], settings: CameraConfig
 ) -> list[CameraFit] | None:
     """The camera that shows the arm where its masks are, once per episode: each has its own grasp's offset.
 
@@ -33,11 +33,11 @@ def arm_camera_fits(
     camera = outline_camera(kinematics, sources, settings)
     if camera is None:
         return None
-    return fits_of(camera, kinematics, sources, pick)
+    return fits_of(camera, kinematics, sources)
 
 
 def surface_fits(
-    rough: Camera, kinematics: CartesianKinematics, sources: list[SourceEpisode], pick: int
+    rough: Camera, kinematics: CartesianKinematics, sources: list[SourceEpisode]
 ) -> list[CameraFit] | None:
     """The rough camera moved onto the arm's surface, once per episode; None where the arm is not seen there."""
     recordings = []
@@ -48,12 +48,12 @@ def surface_fits(
     if left > MOST_MISFIT:
         logger.warning("the arm's surface does not fit its masks (%.1f): the camera is fitted to the object", left)
         return None
-    return fits_of(camera, kinematics, sources, pick)
+    return fits_of(camera, kinematics, sources)
 
 
-def fits_of(camera: Camera, kinematics: Kinematics, sources: list[SourceEpisode], pick: int) -> list[CameraFit]:
+def fits_of(camera: Camera, kinematics: Kinematics, sources: list[SourceEpisode]) -> list[CameraFit]:
     """A camera that shows the whole arm in its place, with where each episode's object lies in the hand."""
-    grasps = [source.poses[source.phases[min(pick, len(source.phases) - 1)].grasp] for source in sources]
+    grasps = [source.poses[source.phase.grasp] for source in sources]
     starts = np.stack([centroid(largest_component(source.start)).numpy() for source in sources]).astype(np.float64)
     tip = np.asarray(kinematics.config.finger_offset_m, dtype=float)
     offsets = np.stack([in_hand(*pair, camera, tip) for pair in zip(grasps, starts, strict=True)])

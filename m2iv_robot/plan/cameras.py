@@ -41,7 +41,7 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     if task.known_camera is not None:
         return [task.known_camera] * len(sources)
     settings = settings_of(task, kinematics)
-    by_outline = arm_camera_fits(kinematics, sources, task.retarget.pick, settings)
+    by_outline = arm_camera_fits(kinematics, sources, settings)
     if by_outline is not None:
         return by_outline
     parts = [
@@ -55,7 +55,7 @@ def camera_fits(task: PlanTask, kinematics: Kinematics, sources: list[SourceEpis
     data, offset = join(parts), tuple(kinematics.config.finger_offset_m)
     if has_surface(kinematics):
         rough = rough_camera(data, (width, height), settings, offset, arm)
-        by_surface = None if rough is None else surface_fits(rough, kinematics, sources, task.retarget.pick)
+        by_surface = None if rough is None else surface_fits(rough, kinematics, sources)
         if by_surface is not None:
             return by_surface
     fit = fit_camera(data, (width, height), settings, offset, arm)

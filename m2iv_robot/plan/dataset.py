@@ -207,7 +207,8 @@ class _Planner:
 
     def _check(self, placement: Placement) -> None:
         if self.robot is not None:
-            self.motion = plan(self.source.labels, placement, self.robot, self.source.phases, self.fit)
+            source = self.source
+            self.motion = plan(source.labels, placement, self.robot, source.phases, self.fit, source.pick)
         if self.task.drawable is not None:
             made = Plan(self.index, placement, self.motion)
             kinematics = None if self.robot is None else self.robot.kinematics

@@ -61,6 +61,12 @@ class SourceEpisode:
     start: Bool[Tensor, "h w"]  # whole outline of the object where it started
     goal: Bool[Tensor, "h w"]
     plate: Plate | None = None  # where other things stand about than in the pose's plate
+    pick: int = 0  # which of the phases is planned anew
+
+    @property
+    def phase(self) -> EpisodePhases:
+        """When the object is held that is placed elsewhere."""
+        return self.phases[self.pick]
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from m2iv_robot.kinematics import Kinematics, find_phases
 from m2iv_robot.masks import centroid
 from m2iv_robot.placement import find_support, likeness, polygon_mask, resting_mask, stands_elsewhere
 from m2iv_robot.placement.sampling import place_of
+from m2iv_robot.plan.picks import picked, rest_spans, resting_places
 from m2iv_robot.plan.records import PlannedScene, PlanTask, SourceEpisode
 from m2iv_robot.types import EpisodePhases, Plate
 
-SETTLE_S = 0.5  # after the release before the object counts as resting
 STILL_SHARE = 0.1  # of an episode at either end in which the object rests, where no state tells
 
 
@@ -61,13 +61,12 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
     phases = held_phases(kinematics, labels, poses)
     if not phases:
         raise PlanError(f"{task.dataset.name} episode {index}: the gripper never carries anything; leave it out")
-    phase = phases[min(task.retarget.pick, len(phases) - 1)]
-    settled = min(phase.release + round(SETTLE_S * labels.fps), length - 1)
-    before = phases[task.retarget.pick - 1].release if 0 < task.retarget.pick < len(phases) else 0
-    after = phases[task.retarget.pick + 1].grasp if task.retarget.pick + 1 < len(phases) else length
-    start = resting_mask(masks.object, (before, max(phase.grasp - 1, before + 1)))
-    goal = resting_mask(masks.object, (min(settled, after - 1), after))
-    return _carried(SourceEpisode(labels, masks, poses, phases, start, goal, own), task)
+    found = resting_places(masks.object, phases, labels.fps)
+    where = f"{task.dataset.name} episode {index}"
+    pick = picked(found, phases, task.placement.kind, task.retarget.pick, where)
+    spans = rest_spans(phases, length, labels.fps)
+    start, goal = (resting_mask(masks.object, spans[number]) for number in (pick, pick + 1))
+    return _carried(SourceEpisode(labels, masks, poses, phases, start, goal, own, pick), task)
 
 
 def _carried(source: SourceEpisode, task: PlanTask) -> SourceEpisode:

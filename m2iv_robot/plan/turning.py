@@ -30,7 +30,7 @@ def common_half_height(
         return None
     seen = []
     for source in sources[:EPISODES]:
-        phase = source.phases[min(task.retarget.pick, len(source.phases) - 1)]
+        phase = source.phase
         turn = source.poses[phase.release - 1, :3, :3] @ source.poses[phase.grasp, :3, :3].T
         seen.append((source.start, source.goal, float(np.arctan2(turn[1, 0], turn[0, 0]))))
     half, agreement = half_height(seen, scene.camera.camera, scene.plane_z_m)
@@ -48,12 +48,12 @@ def turning_of(
     task: PlanTask, robot: RobotModel | None, scene: PlannedScene, source: SourceEpisode, fit: CameraFit | None
 ) -> Turning | None:
     """How an episode's object is turned at another place; None where it lies there as it lay."""
-    if scene.half_height_m is None or robot is None or fit is None or task.retarget.pick >= len(source.phases):
+    if scene.half_height_m is None or robot is None or fit is None:
         return None
     kind = task.placement.kind
     outline = source.start if kind == "start" else source.goal
     block = block_behind(outline, fit.camera, scene.plane_z_m, scene.half_height_m)
     if block is None:
         return None
-    motion = partial(object_motion, source.labels, source.phases[task.retarget.pick], kind, robot, fit)
+    motion = partial(object_motion, source.labels, source.phase, kind, robot, fit)
     return Turning(block, motion)

@@ -23,21 +23,22 @@ def plan(
     robot: RobotModel,
     phases: tuple[EpisodePhases, ...],
     camera: CameraFit | None = None,
+    pick: int = 0,
 ) -> Motion:
     """Plan the robot's motion for `placement`, before any pixel is made.
 
-    `phases` are all grasps of the episode; `robot.config.pick` says which one the placement is about.
+    `phases` are all grasps of the episode; `pick` says which one the placement is about.
 
     Raises:
         PlanError: nothing to plan from, no shift in metres, or a motion beyond the arm; says what, where, how far.
     """
     where = f"{episode.dataset} episode {episode.index}"
-    chosen = _chosen_phase(episode, placement, phases, robot.config.pick, where)
+    chosen = _chosen_phase(episode, placement, phases, pick, where)
     poses = robot.kinematics.forward(episode.state)
     event = chosen.grasp if placement.kind == "start" else chosen.release - 1
     offset = object_offset(robot, camera)
     centre = poses[event, :3, :3] @ offset + poses[event, :3, 3]
-    spans = blend_spans(placement.kind, poses[:, 2, 3], phases, robot.config.pick, robot.config.rigid_rise_m)
+    spans = blend_spans(placement.kind, poses[:, 2, 3], phases, pick, robot.config.rigid_rise_m)
     schedule = build_schedule(poses[:, :3, 3], spans, event, float(np.linalg.norm(placement.shift_m)), robot.fps)
     state, action = episode.state.double().numpy(), episode.action.double().numpy()
     probes = probe_path(state, event, robot.fps, schedule)

@@ -21,7 +21,7 @@ CLEAR_OF_FOLD = 0.04  # of the elbow's range
 class RetargetConfig:
     """How far a plan may depart from its source (configs/retarget/*.yaml)."""
 
-    pick: int = 0  # which pick-and-place of an episode with several is re-planned
+    pick: int = -1  # which pick-and-place of an episode with several is planned anew; -1: that carries the object
     rigid_rise_m: float = 0.06  # below this height over grasp and release the tool moves with the object
     action_convention: str = "auto"  # auto, absolute, next_state or delta
     speed_margin: float = 1.25  # times the dataset's 99th percentile speed and acceleration
@@ -32,8 +32,8 @@ class RetargetConfig:
     table_clearance_m: float = 0.008  # how much lower than in the source the tool may come
 
     def __post_init__(self) -> None:
-        if self.pick < 0:
-            raise ConfigError(f"retarget.pick counts from 0, got {self.pick}")
+        if self.pick < -1:
+            raise ConfigError(f"retarget.pick counts from 0, or is -1 for the one that counts; got {self.pick}")
         for name in ("rigid_rise_m", "speed_margin", "max_stretch", "max_position_error_m"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"retarget.{name} must be positive, got {getattr(self, name)}")

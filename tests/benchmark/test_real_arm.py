@@ -45,7 +45,7 @@ def source(fit):
 
 
 def test_an_object_under_the_fingertips_is_not_far_and_one_beside_them_is(source, fit):
-    row = camera_row(source, fit, 0)
+    row = camera_row(source, fit)
     assert row["by_surface"]
     assert row["start_cm"] == pytest.approx(0.0, abs=0.6)  # outlines have whole pixels, a centimetre each
     assert row["goal_cm"] == pytest.approx(2.0, abs=0.6)
