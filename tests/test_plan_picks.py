@@ -14,7 +14,7 @@ TWICE = (EpisodePhases(30, 50), EpisodePhases(70, 90))
 def masks_at(columns: list[tuple[int, int]]) -> torch.Tensor:
     """A square of 8 pixels: from each frame on at the given column."""
     masks = torch.zeros(LENGTH, 32, 96, dtype=torch.bool)
-    for (first, column), (last, _) in zip(columns, columns[1:] + [(LENGTH, 0)], strict=True):
+    for (first, column), (last, _) in zip(columns, [*columns[1:], (LENGTH, 0)], strict=True):
         masks[first:last, 10:18, column : column + 8] = True
     return masks
 
@@ -32,7 +32,7 @@ def test_the_closing_that_moves_the_object_is_the_one(kind):
 
 def test_a_dropped_object_has_no_other_start_but_another_goal():
     columns = [(0, 10), (40, 30), (80, 70)]
-    with pytest.raises(PlanError, match=r"lab episode 3: .* dropped before .* frame 70 \(it moves by 2.5 of its size\)"):
+    with pytest.raises(PlanError, match=r"episode 3: .* dropped before .* frame 70 \(it moves by 2.5 of its size\)"):
         pick(columns, "start")
     assert pick(columns, "goal") == 1
 
