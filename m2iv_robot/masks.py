@@ -107,6 +107,12 @@ def largest_component(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     return parts[0] if len(parts) else torch.zeros_like(mask)
 
 
+def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The parts of a mask that the hint touches."""
+    parts = [part for part in components(mask) if bool((part & hint).any())]
+    return torch.stack(parts).any(0) if parts else torch.zeros_like(mask)
+
+
 def remove_specks(mask: Bool[Tensor, "h w"], min_area_px: int) -> Bool[Tensor, "h w"]:
     """Drop connected parts smaller than `min_area_px`."""
     _count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.cpu().numpy().astype(np.uint8), connectivity=8)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from m2iv_robot.masks import resize, trajectory
+from m2iv_robot.masks import remove_specks, resize, touching, trajectory
 from m2iv_robot.segmentation.change import common_colours, histogram, lookup
 from m2iv_robot.segmentation.prediction import Target
 from m2iv_robot.segmentation.states import distance, is_shadow, lab_video
@@ -39,6 +39,7 @@ SAME_THING = 0.5  # of what rests in one place, in the colours of what rested in
 OWN_SHARE = 0.3  # of a pixel's colour, from which the network's word counts beside the followed part
 REACH = 0.35  # of the object's size: so far around the followed part the network's word counts
 UNSEEN_COST = 0.6  # of a way through a part that the network does not call the object at all
+CRUMB_SHARE = 0.0005  # of the picture: smaller parts of the robot's mask are not parts of it
 SAME_SIZE = 1.5  # times the object's area; a larger thing is not the object alone
 
 
@@ -100,7 +101,15 @@ def follow_object(
     given_up = film.object & ~object_ & moving & lookup(robot, film.video)
     height, width = masks.object.shape[-2:]
     found, back = (resize(torch.from_numpy(mask), height, width) for mask in (object_, given_up))
-    return trajectory((masks.actor | back) & ~found, found, masks.confidence)
+    actor = torch.stack([_whole(*layers) for layers in zip(masks.actor & ~found, back & ~found, strict=True)])
+    return trajectory(actor, found, masks.confidence)
+
+
+def _whole(actor: Bool[Tensor, "h w"], back: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The robot with what it gets back: not the crumbs of a rim around the object, nor what is left of one."""
+    height, width = actor.shape
+    body = remove_specks(actor, max(1, round(CRUMB_SHARE * height * width)))
+    return touching(actor | back, body) if bool(body.any()) else actor
 
 
 def _film(frames: UInt8[Tensor, "t 3 h w"], masks: MaskTrajectory, scene: Plate, target: Target | None) -> _Film:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from m2iv_robot.background import PlateConfig, build_plate, masked_median, spread
 from m2iv_robot.errors import ConfigError, PromptError, SegmentationError
-from m2iv_robot.masks import area, components, dilate, fill_holes, remove_specks, resize, trajectory
+from m2iv_robot.masks import area, dilate, fill_holes, remove_specks, resize, touching, trajectory
 from m2iv_robot.models.checkpoint import load_segmenter
 from m2iv_robot.models.segmenter import STRIDE, Segmenter
 from m2iv_robot.segmentation import Prompt
@@ -255,12 +255,6 @@ def resized(masks: MaskTrajectory, size: tuple[int, int]) -> MaskTrajectory:
     if tuple(masks.actor.shape[-2:]) == size:
         return masks
     return trajectory(resize(masks.actor, *size), resize(masks.object, *size), masks.confidence)
-
-
-def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """The parts of a mask that the hint touches."""
-    parts = [part for part in components(mask) if bool((part & hint).any())]
-    return torch.stack(parts).any(0) if parts else torch.zeros_like(mask)
 
 
 def certainty_of(move: Move | None) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from drawn_scene import BLUE, GREY, HELD, LENGTH, START, draw, table, tip_at
 
-from m2iv_robot.masks import iou
+from m2iv_robot.masks import components, dilate, iou
 from m2iv_robot.segmentation.following import follow_object
 from m2iv_robot.segmentation.prediction import Target
 from m2iv_robot.types import MaskTrajectory, Plate
@@ -40,6 +40,17 @@ def test_what_was_missed_is_put_in_and_what_is_elsewhere_is_taken_out(scene):
     assert not found.object[held, 80:90, 20:40].any()
     assert not (found.actor & found.object).any()
     assert iou(found.object[: HELD.grasp], truth.object[: HELD.grasp]).mean() > 0.8
+
+
+def test_a_rim_around_the_object_does_not_become_the_robots(scene):
+    episode, truth = draw()
+    edge = dilate(truth.object, 3) & ~truth.object & ~dilate(truth.actor, 3)
+    frames = episode.frames.clone()
+    frames.permute(0, 2, 3, 1)[edge] = 30  # as dark as the robot
+    given = dataclasses.replace(truth, object=truth.object | edge)
+    found = follow_object(frames, given, scene, (HELD,))
+    apart = [part for mask in found.actor[: HELD.grasp - 5] for part in components(mask)[1:]]
+    assert not apart
 
 
 def test_without_phases_the_object_is_followed_from_the_first_quarter_to_the_last(scene):

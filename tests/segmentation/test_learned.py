@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from m2iv_robot.errors import ConfigError, PromptError, SegmentationError
-from m2iv_robot.masks import iou
+from m2iv_robot.masks import iou, touching
 from m2iv_robot.models.segmenter import Segmenter, SegmenterConfig
 from m2iv_robot.segmentation import Prompt, load_segmenter, parse_segmentation
 from m2iv_robot.segmentation.discovery import Ends, Look, bare_ends, find_move, spans_of
-from m2iv_robot.segmentation.learned import LearnedConfig, LearnedSegmenter, touching
+from m2iv_robot.segmentation.learned import LearnedConfig, LearnedSegmenter
 from m2iv_robot.segmentation.prediction import Target, decide, hint_of, predict, shrink, working_size
 from m2iv_robot.types import Episode, EpisodePhases, Plate
 
