@@ -7,51 +7,24 @@ surface that bends at the joints.
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
-from torch import Tensor
 
+from m2iv_robot.arm.hand import EDGE_PX, OPENING_DEG, HandFilm
+from m2iv_robot.arm.records import ArmFootage, ArmShot
 from m2iv_robot.arm.shape import placed, splat
-from m2iv_robot.camera import Camera
-from m2iv_robot.kinematics import Surface
 from m2iv_robot.masks import from_nearest
 
 DEPTH_SLACK_M = 0.02  # between what is looked for and what is seen there
 OBJECT_PX = 2  # around the object nothing is taken for the arm, for an image 320 wide
-EDGE_PX = 0.8  # standard deviation of the soft edge of masks
-OPENING_DEG = 60.0  # as far off as a gripper that is open instead of closed counts
 OTHERS = 6  # frames in which a point that is hidden in the first is looked for
 APART_FRAMES = 3  # neighbouring frames hide the same
 REMEMBERED = 400  # frames whose depth is kept
 RIM_PX = 2  # so near to the outline a pixel may be the arm in part
 SOLID = 0.9
-
-
-@dataclass(frozen=True)
-class ArmFootage:
-    """Real frames of an arm under one camera pose."""
-
-    frames: UInt8[Tensor, "n 3 h w"]
-    actor: Bool[Tensor, "n h w"]
-    object: Bool[Tensor, "n h w"]
-    poses: Float[np.ndarray, "n l 4 4"]  # of the links
-    opening: Float[np.ndarray, " n"]  # of the gripper
-    gains: Float[np.ndarray, "n 3"]  # from the plate's exposure to each frame's
-    surface: Surface
-    camera: Camera
-
-
-@dataclass(frozen=True)
-class ArmShot:
-    """An arm alone: its colours, and how much of each pixel it covers."""
-
-    colours: Float[np.ndarray, "h w 3"]
-    cover: Float[np.ndarray, "h w"]
-    depth_m: Float[np.ndarray, "h w"]  # along the camera's axis; endless beside the arm
-    unseen: Bool[np.ndarray, "h w"]  # pixels of it that no real frame shows
+BASE = 0  # the link that never moves: with a hand in one piece it stays in the scene
 
 
 class ArmFilm:
@@ -60,6 +33,7 @@ class ArmFilm:
     def __init__(self, footage: ArmFootage) -> None:
         self.footage = footage
         self.sides = self._sides(footage.poses)
+        self.hand = None if footage.hand is None else HandFilm(footage)
         self._pictures: OrderedDict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
         self._depths: OrderedDict[int, Float[np.ndarray, "h w"]] = OrderedDict()
         width = footage.camera.width
@@ -83,10 +57,30 @@ class ArmFilm:
         wider = OPENING_DEG * np.abs(opening[:, None] - self.footage.opening[None])
         return self.angles(poses).mean(-1) + wider
 
-    def shoot(self, pose: Float[np.ndarray, "l 4 4"], opening: float, first: int) -> ArmShot:
-        """The arm in a posture, from frame `first` as far as that shows it."""
+    def hand_differences(
+        self, poses: Float[np.ndarray, "t l 4 4"], opening: Float[np.ndarray, " t"]
+    ) -> Float[np.ndarray, "t n"]:
+        """How differently each real frame shows a hand in one piece (see `HandFilm.differences`)."""
+        return self.hand.differences(poses, opening, self.angles(poses)[..., self.footage.hand])
+
+    def shoot(
+        self, pose: Float[np.ndarray, "l 4 4"], opening: float, first: int, hand_frame: int | None = None
+    ) -> ArmShot:
+        """The arm in a posture, from frame `first` as far as that shows it; its hand, if one piece, as in another."""
+        shot = self._by_surface(pose, opening, first)
+        if self.hand is None:
+            return shot
+        if hand_frame is None:
+            hand_frame = int(self.hand_differences(pose[None], np.array([opening]))[0].argmin())
+        picture = self._layers(hand_frame)[0] / self.footage.gains[hand_frame].astype(np.float32)
+        return self.hand.over(shot, self.hand.shoot(pose, hand_frame, picture))
+
+    def _by_surface(self, pose: Float[np.ndarray, "l 4 4"], opening: float, first: int) -> ArmShot:
+        """Every link that is not of a hand in one piece."""
         surface, camera = self.footage.surface, self.footage.camera
         points = placed(surface, pose)
+        if self.hand is not None:
+            points = np.where((self.hand.part | (surface.link == BASE))[:, None], np.nan, points)
         shown = splat(points, camera, surface.spacing_m)
         y, x = np.nonzero(shown >= 0)
         which = shown[y, x]
@@ -185,11 +179,14 @@ class ArmFilm:
         picture[at], alpha[at] = colours, cover
         # colours go on beyond the edge, where the cover fades out
         known = np.zeros((height, width), bool)
-        known[at] = ~missing & (cover > 0.5)
+        known[at] = ~missing & (cover > (0.5 if self.hand is None else SOLID))
         if known.any():
             source = from_nearest(np.where(known, np.arange(known.size).reshape(known.shape), -1))
             picture = picture.reshape(-1, 3)[source]
         alpha[at[0][missing], at[1][missing]] = 1.0
+        if self.hand is not None:  # its masks' edges are off the surface's: the surface's own is whole
+            alpha[at] = 1.0
+            alpha = cv2.GaussianBlur(alpha, (0, 0), EDGE_PX)
         unseen = np.zeros((height, width), bool)
         unseen[at[0][missing], at[1][missing]] = True
         return ArmShot(picture, alpha, np.full((height, width), np.inf, np.float32), unseen)

@@ -70,7 +70,7 @@ class Library:
         known = torch.cat(states) if len(states) == len(members) else None
         film = film_of(recorded, known, self.kinematics, scene.camera)
         still = torch.zeros_like(own.known)
-        if film is None and known is not None:
+        if known is not None and (film is None or film.hand is not None):
             still = still_parts(recorded)
             recorded = left_standing(recorded, still)
         plate, light = lit_plate(recorded), None
@@ -127,7 +127,7 @@ def film_of(
     poses, opening = kinematics.link_poses(states), kinematics.gripper_opening(states)
     footage = ArmFootage(
         recorded.frames, recorded.masks.actor, recorded.masks.object, poses, opening, 1 / gains, kinematics.surface,
-        camera.camera,
+        camera.camera, len(kinematics.config.joint_names) if kinematics.config.rough_hand else None,
     )  # fmt: skip
     return ArmFilm(footage)
 

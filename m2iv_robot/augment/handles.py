@@ -125,13 +125,17 @@ def planned_arm(plan: Plan, footage: Footage, kinematics: Kinematics, camera: Ca
     """The arm's planned postures; None where no picture can be taken of them."""
     if footage.film is None:
         return None
-    motion = plan.motion
+    motion, film, hand = plan.motion, footage.film, None
+    poses, opening = kinematics.link_poses(motion.state), kinematics.gripper_opening(motion.state)
+    if film.hand is not None:
+        hand = steady_match(film.hand_differences(poses, opening), footage.episode, film.hand.hidden < 1)
     return PlannedArm(
-        film=footage.film,
-        poses=kinematics.link_poses(motion.state),
-        opening=kinematics.gripper_opening(motion.state),
+        film=film,
+        poses=poses,
+        opening=opening,
         light=footage.light,
         object_m=carried(kinematics.forward(motion.state), plan, footage, camera.camera),
+        hand_frame=hand,
     )
 
 

@@ -45,6 +45,7 @@ class PlannedArm:
     opening: Float[np.ndarray, " t"]
     light: Light | None  # that throws its shadow; None: the shadow of a real arm is bent
     object_m: Float[np.ndarray, "t 3"]  # the object's centre, base frame: fingers may be before and behind it
+    hand_frame: Int[np.ndarray, " t"] | None = None  # the real frame whose hand is shown, where it is one piece
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,8 @@ class _Studio:
         if arm is None:
             return self._bent_layer(frame, gain)
         pose, film = arm.poses[frame], arm.film
-        shot = film.shoot(pose, float(arm.opening[frame]), int(self.motion.actor_frame[frame]))
+        hand = None if arm.hand_frame is None else int(arm.hand_frame[frame])
+        shot = film.shoot(pose, float(arm.opening[frame]), int(self.motion.actor_frame[frame]), hand)
         if arm.light is None:
             light = self._bent_layer(frame, gain).light
         else:

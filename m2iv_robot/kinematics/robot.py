@@ -32,6 +32,7 @@ class RobotConfig:
     gripper_joint: str = ""  # of the URDF, that the gripper column turns; empty: the fingers' motion is not shown
     gripper_joint_deg: list[float] = field(default_factory=lambda: [0.0, 0.0])  # its angle closed and open
     surface: str = ""  # file with points of the arm's surface; empty: from the URDF's meshes, where it has any
+    rough_hand: bool = False  # the surface lacks what hangs on the hand: pictures show it in one piece, as it was seen
     finger_offset_m: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # fingertips in the tool frame
     posture_deg: list[float] = field(default_factory=list)  # usual joint angles; with spheres in the URDF: its body
     jaw_axis: list[float] = field(default_factory=list)  # closing direction, tool frame; empty: level at a grasp

@@ -15,6 +15,7 @@ CLEAR_SHARE = 0.8  # of the object's usual area in a rest: what is seen of it th
 LEAST_SHARE = 0.35  # of its usual area in the episode; it may lie nearer to the camera elsewhere
 LEAST_MOVE = 0.5  # of its size: less is no carrying
 MOST_PUSH = 0.75  # of its size: more, and it does not lie where it lay
+ATTEMPT_M = 0.08  # a closing so near to the one that counts is about the same thing
 END_S = 0.5  # at either end of a rest, whose middle counts
 
 
@@ -62,11 +63,18 @@ def resting_places(masks: Bool[Tensor, "t h w"], phases: tuple[EpisodePhases, ..
     return Rests(first, last, max(usual, 1.0) ** 0.5)
 
 
-def picked(found: Rests, phases: tuple[EpisodePhases, ...], kind: str, asked: int, where: str) -> int:
-    """The number of the closing that is re-planned: the one asked for (-1: that moves the object farthest).
+def picked(
+    found: Rests,
+    phases: tuple[EpisodePhases, ...],
+    tool_m: Float[np.ndarray, "t 3"],
+    kind: str,
+    asked: int,
+    where: str,
+) -> int:
+    """The number of the closing that is planned anew: the one asked for (-1: that moves the object farthest).
 
-    A new `start` needs an object that lies still until it is taken, a new `goal` one that stays where it is left:
-    what fingers push or drop goes elsewhere when it lies elsewhere, and no plan knows where.
+    A new `start` needs an object that lies still until it is taken at the first attempt, a new `goal` one that is left
+    for good: what fingers push, drop or miss they do otherwise where it lies otherwise, and no plan knows how.
 
     Raises:
         PlanError: there is none, or the object does not lie still.
@@ -83,21 +91,23 @@ def picked(found: Rests, phases: tuple[EpisodePhases, ...], kind: str, asked: in
             f"{where}: the gripper closes {len(phases)} times, and the object is not seen to move in any of them; "
             "correct its masks, give a prompt, or say which one takes it: retarget.pick (from 0)"
         )
-    early = kind == "start"
-    pushes, carries = (
-        (found.pushed[: number + 1], found.carried[:number])
-        if early
-        else (found.pushed[number + 1 :], found.carried[number + 1 :])
-    )
-    farthest = float(max(pushes.max(initial=0.0), carries.max(initial=0.0)))
-    if farthest > MOST_PUSH:
-        when = (
-            f"before it is taken for good in frame {phases[number].grasp}"
-            if early
-            else f"after it is left in frame {phases[number].release}"
-        )
+    if kind == "start":
+        others, pushed = phases[:number], found.pushed[: number + 1].max()
+        event, when, other = phases[number].grasp, "before frame", "goal"
+    else:
+        others, pushed = phases[number + 1 :], found.pushed[number + 1 :].max()
+        event, when, other = phases[number].release - 1, "after frame", "start"
+    nearest = min((_apart(tool_m, phase, event) for phase in others), default=np.inf)
+    if pushed > MOST_PUSH or nearest < ATTEMPT_M:
+        what = f"pushed by {pushed:.1f} of its size" if nearest >= ATTEMPT_M else "taken in several attempts,"
         raise PlanError(
-            f"{where}: the object is pushed or dropped {when} (it moves by {farthest:.1f} of its size), which no plan "
-            f"repeats elsewhere; leave the episode out, or use placement={'goal' if early else 'start'}"
+            f"{where}: the object is {what} {when} {event}, which no plan repeats elsewhere; leave the episode out, or "
+            f"use placement={other}"
         )
     return number
+
+
+def _apart(tool_m: Float[np.ndarray, "t 3"], phase: EpisodePhases, event: int) -> float:
+    """How near to the tool's place at `event` another closing begins or ends, level with the table (m)."""
+    ends = tool_m[[phase.grasp, phase.release - 1], :2]
+    return float(np.linalg.norm(ends - tool_m[event, :2], axis=1).min())

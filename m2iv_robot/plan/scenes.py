@@ -63,7 +63,7 @@ def read_source(task: PlanTask, kinematics: Kinematics, index: int) -> SourceEpi
         raise PlanError(f"{task.dataset.name} episode {index}: the gripper never carries anything; leave it out")
     found = resting_places(masks.object, phases, labels.fps)
     where = f"{task.dataset.name} episode {index}"
-    pick = picked(found, phases, task.placement.kind, task.retarget.pick, where)
+    pick = picked(found, phases, poses[:, :3, 3], task.placement.kind, task.retarget.pick, where)
     spans = rest_spans(phases, length, labels.fps)
     start, goal = (resting_mask(masks.object, spans[number]) for number in (pick, pick + 1))
     return _carried(SourceEpisode(labels, masks, poses, phases, start, goal, own, pick), task)

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from m2iv_robot.arm import has_surface
 from m2iv_robot.camera import CameraFit, block_behind, half_height
 from m2iv_robot.kinematics import JointKinematics, Kinematics
 from m2iv_robot.placement import Turning
@@ -40,8 +41,9 @@ def common_half_height(
 
 def arm_is_posed(kinematics: Kinematics | None, fit: CameraFit | None) -> bool:
     """Whether pictures of the arm can be taken in any posture: its links, their surface and their place are known."""
-    whole = fit is not None and fit.whole_arm
-    return whole and isinstance(kinematics, JointKinematics) and kinematics.surface is not None
+    if fit is None or not fit.whole_arm or kinematics is None:
+        return False
+    return has_surface(kinematics) or (isinstance(kinematics, JointKinematics) and kinematics.surface is not None)
 
 
 def turning_of(

@@ -29,7 +29,7 @@ class OneShot(ArmFilm):
         )
         self.shot = shot
 
-    def shoot(self, pose, opening, first):
+    def shoot(self, pose, opening, first, hand_frame):
         return self.shot
 
 
