@@ -30,14 +30,20 @@ BASE = 0  # the link that never moves: with a hand in one piece it stays in the 
 class ArmFilm:
     """Takes pictures of an arm."""
 
-    def __init__(self, footage: ArmFootage) -> None:
+    def __init__(self, footage: ArmFootage, hand: HandFilm | None = None) -> None:
+        """`hand` is the footage's, where its cuts are made already."""
         self.footage = footage
         self.sides = self._sides(footage.poses)
-        self.hand = None if footage.hand is None else HandFilm(footage)
+        self.hand = HandFilm(footage) if hand is None and footage.hand is not None else hand
         self._pictures: OrderedDict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
         self._depths: OrderedDict[int, Float[np.ndarray, "h w"]] = OrderedDict()
         width = footage.camera.width
         self._around_object = np.ones((2 * round(OBJECT_PX * width / 320) + 1,) * 2, np.uint8)
+
+    def only(self, frames: Int[np.ndarray, " m"]) -> "ArmFilm":
+        """The same with some of the real frames."""
+        footage = self.footage.only(frames)
+        return ArmFilm(footage, None if self.hand is None else self.hand.only(frames, footage))
 
     def _sides(self, poses: Float[np.ndarray, "t l 4 4"]) -> Float[np.ndarray, "t l 3"]:
         """From where the camera sees each link, as a direction in the link's frame."""

@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from m2iv_robot.arm.records import ArmFootage, ArmShot
 from m2iv_robot.arm.shape import placed, splat
@@ -20,16 +20,20 @@ EDGE_PX = 0.8  # standard deviation of the soft edge of masks
 class HandFilm:
     """Takes pictures of the links from `footage.hand` on."""
 
-    def __init__(self, footage: ArmFootage) -> None:
-        """Cuts the hand out of every frame."""
+    def __init__(self, footage: ArmFootage, cuts: list[tuple[Bool[np.ndarray, "h w"], float]] | None = None) -> None:
+        """`cuts`: every frame's mask of the hand, and the share of it that is hidden; None: they are made here."""
         self.footage, self.first = footage, footage.hand
         self.part = footage.surface.link >= self.first
-        cuts = [self._cut(*pair) for pair in zip(footage.poses, footage.actor.numpy(), strict=True)]
-        self.cuts = [cut for cut, _ in cuts]
-        self.hidden = np.array([hidden for _, hidden in cuts])
+        actors = footage.actor.numpy()
+        self.cuts = [self._cut(*pair) for pair in zip(footage.poses, actors, strict=True)] if cuts is None else cuts
+        self.hidden = np.array([hidden for _, hidden in self.cuts])
         own = footage.surface.points_m[footage.surface.link == self.first]
         reach = 2 * np.diag(own.std(0))
         self.handles_m = own.mean(0) + np.concatenate([np.zeros((1, 3)), reach, -reach])
+
+    def only(self, frames: Int[np.ndarray, " m"], footage: ArmFootage) -> "HandFilm":
+        """The same for some of the frames, which `footage` has."""
+        return HandFilm(footage, [self.cuts[frame] for frame in frames])
 
     def _cut(
         self, pose: Float[np.ndarray, "l 4 4"], actor: Bool[np.ndarray, "h w"]
@@ -81,7 +85,7 @@ class HandFilm:
         x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         source = (here.mean() + turn * (x + 1j * y - there.mean())).astype(np.complex64)
         columns, rows = np.ascontiguousarray(source.real), np.ascontiguousarray(source.imag)
-        cut = self.cuts[frame]
+        cut, _ = self.cuts[frame]
         solid = cv2.erode(cut.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         if solid.any():  # its edge has colours of what was behind it there
             nearest = from_nearest(np.where(solid, np.arange(solid.size).reshape(solid.shape), -1))

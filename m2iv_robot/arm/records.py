@@ -1,9 +1,9 @@
 """Real pictures of an arm, and what is made of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from m2iv_robot.camera import Camera
@@ -23,6 +23,18 @@ class ArmFootage:
     surface: Surface
     camera: Camera
     hand: int | None = None  # links from here on are shown as one piece (`HandFilm`); None: by their surface as all are
+
+    def only(self, frames: Int[np.ndarray, " m"]) -> "ArmFootage":
+        """Some of the frames."""
+        return replace(
+            self,
+            frames=self.frames[frames],
+            actor=self.actor[frames],
+            object=self.object[frames],
+            poses=self.poses[frames],
+            opening=self.opening[frames],
+            gains=self.gains[frames],
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Real recordings of an arm whose tool alone is recorded: is the camera right, are arms bent as they really move.
+"""Real recordings of an arm whose tool alone is recorded: is the camera right, are its pictures elsewhere like it.
 
 The camera is judged by what it never saw: the fingertips are where the object rests when they take it and leave it, and
 two cameras have the object at one place. Bending: each measured frame's arm is made from the nearest one at least a
-quarter of the episode away, by the hand alone and by all links, and compared with the frame.
+quarter of the episode away, bent by the hand alone and by all links, and posed from all frames that far away
+(`ArmFilm`), and compared with the frame.
 """
 
 import itertools
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from m2iv_robot.annotate import AnnotationTask, annotate_dataset
+from m2iv_robot.arm import ArmFilm
+from m2iv_robot.augment.footage import film_of
 from m2iv_robot.augment.handles import arm_points_m, links_px, projected, root_of
 from m2iv_robot.augment.matching import arm_distance
 from m2iv_robot.benchmark.real_data import real_dataset
@@ -21,7 +24,9 @@ from m2iv_robot.camera import CameraFit
 from m2iv_robot.data.lerobot_io import DatasetConfig, open_dataset, read_episode
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.errors import CameraError, ConfigError
+from m2iv_robot.generation import SourceScene
 from m2iv_robot.generation.deformation import bend_field, pull
+from m2iv_robot.generation.still import left_standing, still_parts
 from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.masks import centroid, largest_component
 from m2iv_robot.placement import PlacementConfig
@@ -30,9 +35,10 @@ from m2iv_robot.plan.cameras import camera_fits
 from m2iv_robot.plan.dataset import kinematics_of, pose_groups
 from m2iv_robot.plan.scenes import SourceEpisode, read_sources
 from m2iv_robot.segmentation import load_segmenter, parse_segmentation
+from m2iv_robot.types import MaskTrajectory
 
 APART_SHARE = 0.25  # of an episode: a frame beside the wanted one is the answer itself
-WAYS = ("hand", "links")
+WAYS = ("hand", "links", "posed")
 
 
 @dataclass(frozen=True)
@@ -81,13 +87,15 @@ def run(config: RealArmBenchmarkConfig) -> dict:
         "cameras": cameras,
         "between_cameras_cm": [round(100 * away, 2) for away in between],
         "frames": len(bends),
+        "posed_frames": sum("posed_iou" in row for row in bends),
         **{f"{way}_{what}": mean_of(bends, f"{way}_{what}") for way in WAYS for what in ("iou", "psnr_db")},
     }
 
 
 def mean_of(rows: list[dict], name: str) -> float:
     """Mean of one figure."""
-    return round(float(np.mean([row[name] for row in rows])), 3) if rows else float("nan")
+    values = [row[name] for row in rows if name in row]
+    return round(float(np.mean(values)), 3) if values else float("nan")
 
 
 def camera_row(source: SourceEpisode, fit: CameraFit) -> dict:
@@ -105,20 +113,27 @@ def camera_row(source: SourceEpisode, fit: CameraFit) -> dict:
     return row
 
 
+def recorded(task: PlanTask, source: SourceEpisode) -> SourceScene:
+    """The episode's frames and masks; parts of the robot that stand still belong to the plate."""
+    labels = source.labels
+    name = task.store.about(task.dataset.name, labels.index, task.camera)["plate"]
+    plate = task.store.load_plate(task.dataset.name, task.camera, name)
+    scene = SourceScene(read_episode(task.dataset, labels.index, task.camera).frames, source.masks, plate)
+    return left_standing(scene, still_parts(scene))
+
+
 def bent_rows(
     config: RealArmBenchmarkConfig, task: PlanTask, kinematics: Kinematics, source: SourceEpisode, fit: CameraFit
 ) -> list[dict]:
-    """Each measured frame's arm from another frame, bent both ways, against the frame."""
-    labels, actor = source.labels, source.masks.actor
-    frames = read_episode(task.dataset, labels.index, task.camera).frames.permute(0, 2, 3, 1).numpy().astype(np.float32)
-    name = task.store.about(task.dataset.name, labels.index, task.camera)["plate"]
-    plate = (
-        task.store.load_plate(task.dataset.name, task.camera, name).image.permute(1, 2, 0).numpy().astype(np.float32)
-    )
+    """Each measured frame's arm from frames that are far away, made in every way, against the frame."""
+    labels, scene = source.labels, recorded(task, source)
+    actor, plate = scene.masks.actor, scene.plate.image.permute(1, 2, 0).numpy().astype(np.float32)
+    frames = scene.frames.permute(0, 2, 3, 1).numpy().astype(np.float32)
     hand = projected(fit, arm_points_m(kinematics, labels.state, fit))
     links = links_px(kinematics, labels.state, fit)
     opening = kinematics.gripper_opening(labels.state)
     apart = arm_distance(hand, hand, (opening, opening))
+    film = film_of(scene, labels.state, kinematics, fit)
     rows = []
     for at in range(0, labels.length, config.every):
         far = np.abs(np.arange(labels.length) - at) >= APART_SHARE * labels.length
@@ -126,13 +141,28 @@ def bent_rows(
         if not (bool(actor[at].any()) and bool(actor[other].any())):
             continue
         row: dict = {"episode": labels.index, "frame": at, "bend_px": round(float(apart[at, other]), 1)}
+        pictures = {"posed": posed(film, at, np.flatnonzero(far), plate)} if film is not None else {}
         for way, points in (("hand", hand), ("links", np.concatenate([hand, links], axis=1))):
             moved = warp(points[other], points[at], actor[other], rooted=way == "links" and links.shape[1] > 0)
             made = pull(actor[other].numpy().astype(np.float32), moved) > 0.5
-            shown = np.where(made[..., None], pull(frames[other], moved), plate)
-            row |= {f"{way}_{what}": value for what, value in likeness(source, at, (made, shown), frames[at]).items()}
+            pictures[way] = made, np.where(made[..., None], pull(frames[other], moved), plate)
+        for way, picture in pictures.items():
+            found = likeness(scene.masks, at, picture, frames[at])
+            row |= {f"{way}_{what}": value for what, value in found.items()}
         rows.append(row)
     return rows
+
+
+def posed(
+    film: ArmFilm, at: int, allowed: Int[np.ndarray, " m"], plate: Float[np.ndarray, "h w 3"]
+) -> tuple[Bool[np.ndarray, "h w"], Float[np.ndarray, "h w 3"]]:
+    """Mask and picture of a frame's arm, from the allowed ones."""
+    footage, others = film.footage, film.only(allowed)
+    pose, opening = footage.poses[at], float(footage.opening[at])
+    first = int(others.differences(pose[None], footage.opening[at : at + 1])[0].argmin())
+    shot = others.shoot(pose, opening, first)
+    cover = shot.cover[..., None]
+    return shot.cover > 0.5, cover * shot.colours * footage.gains[at].astype(np.float32) + (1 - cover) * plate
 
 
 def warp(
@@ -148,10 +178,10 @@ def warp(
 
 
 def likeness(
-    source: SourceEpisode, at: int, made: tuple[np.ndarray, np.ndarray], real: Float[np.ndarray, "h w 3"]
+    masks: MaskTrajectory, at: int, made: tuple[np.ndarray, np.ndarray], real: Float[np.ndarray, "h w 3"]
 ) -> dict[str, float]:
     """Overlap of made and real arm, and PSNR where either is, but for the object."""
-    actor, thing = (getattr(source.masks, part)[at].numpy() for part in ("actor", "object"))
+    actor, thing = (getattr(masks, part)[at].numpy() for part in ("actor", "object"))
     region = (actor | made[0]) & ~thing
     error = float(np.square(made[1] - real)[region].mean()) if region.any() else 0.0
     overlap = (actor & made[0]).sum() / max((actor | made[0]).sum(), 1)

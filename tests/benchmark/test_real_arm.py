@@ -62,10 +62,10 @@ def test_a_moved_arm_is_met_by_the_warp(source):
 def test_likeness_is_whole_where_made_and_real_are_one(source):
     real = np.random.default_rng(0).uniform(0, 255, (HEIGHT, WIDTH, 3)).astype(np.float32)
     actor = source.masks.actor[0].numpy()
-    same = likeness(source, 0, (actor, real), real)
+    same = likeness(source.masks, 0, (actor, real), real)
     assert same["iou"] == 1.0
     assert same["psnr_db"] > 60
-    other = likeness(source, 0, (np.roll(actor, 6, axis=1), 255 - real), real)
+    other = likeness(source.masks, 0, (np.roll(actor, 6, axis=1), 255 - real), real)
     assert other["iou"] < 0.6
     assert other["psnr_db"] < 15
 
