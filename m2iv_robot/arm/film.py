@@ -24,7 +24,7 @@ APART_FRAMES = 3  # neighbouring frames hide the same
 REMEMBERED = 400  # frames whose depth is kept
 RIM_PX = 2  # so near to the outline a pixel may be the arm in part
 SOLID = 0.9
-BASE = 0  # the link that never moves: with a hand in one piece it stays in the scene
+BASE, SHOULDER = 0, 1  # links that move not at all, or turn in place: with a hand in one piece parts of the scene
 
 
 class ArmFilm:
@@ -85,9 +85,7 @@ class ArmFilm:
         """Every link that is not of a hand in one piece."""
         surface, camera = self.footage.surface, self.footage.camera
         points = placed(surface, pose)
-        if self.hand is not None:
-            points = np.where((self.hand.part | (surface.link == BASE))[:, None], np.nan, points)
-        shown = splat(points, camera, surface.spacing_m)
+        shown = splat(points, camera, surface.spacing_m) if self.hand is None else self._without_hand(points)
         y, x = np.nonzero(shown >= 0)
         which = shown[y, x]
         colours, cover = np.zeros((len(y), 3), np.float32), np.zeros(len(y), np.float32)
@@ -108,6 +106,17 @@ class ArmFilm:
         shot = self._shot((y, x), colours, cover, missing)
         shot.depth_m[y, x] = target
         return shot
+
+    def _without_hand(self, points: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "h w"]:
+        """Which point each pixel shows of the arm alone: nothing of its base, nor of a shoulder that stands still."""
+        surface, camera, still = self.footage.surface, self.footage.camera, self.footage.still
+        outline = splat(points, camera, surface.spacing_m, tight=True) >= 0
+        alone = np.where((self.hand.part | (surface.link == BASE))[:, None], np.nan, points)
+        shown = splat(alone, camera, surface.spacing_m)
+        shown[~outline] = -1
+        if still is not None:
+            shown[still & (shown >= 0) & (surface.link[shown] == SHOULDER)] = -1
+        return shown
 
     def _plan(self, pose: Float[np.ndarray, "l 4 4"], opening: float, first: int) -> list[tuple[int, int | None]]:
         """Frames in the order in which they are asked, and for which link (None: all)."""

@@ -52,7 +52,7 @@ class HandFilm:
     def _links(self, pose: Float[np.ndarray, "l 4 4"]) -> np.ndarray:
         """Which link each pixel shows; -1 where none."""
         surface = self.footage.surface
-        shown = splat(placed(surface, pose), self.footage.camera, surface.spacing_m)
+        shown = splat(placed(surface, pose), self.footage.camera, surface.spacing_m, tight=True)
         return np.where(shown >= 0, surface.link[shown], -1)
 
     def _handles(self, pose: Float[np.ndarray, "l 4 4"]) -> np.ndarray:

@@ -22,6 +22,7 @@ class ArmFootage:
     gains: Float[np.ndarray, "n 3"]  # from the plate's exposure to each frame's
     surface: Surface
     camera: Camera
+    still: Bool[np.ndarray, "h w"] | None = None  # parts of the robot that stand still, and are not in its masks
     hand: int | None = None  # links from here on are shown as one piece (`HandFilm`); None: by their surface as all are
 
     def only(self, frames: Int[np.ndarray, " m"]) -> "ArmFootage":

@@ -1,5 +1,6 @@
 """An arm's surface in the picture: which of its points each pixel shows."""
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -15,8 +16,13 @@ def placed(surface: Surface, pose: Float[np.ndarray, "l 4 4"]) -> Float[np.ndarr
     return np.einsum("nij,nj->ni", turns, surface.points_m) + shifts
 
 
-def splat(points_m: Float[np.ndarray, "n 3"], camera: Camera, spacing_m: float) -> Int[np.ndarray, "h w"]:
-    """Which point each pixel shows, the nearest one; -1 where none. Points are squares as large as their spacing."""
+def splat(
+    points_m: Float[np.ndarray, "n 3"], camera: Camera, spacing_m: float, tight: bool = False
+) -> Int[np.ndarray, "h w"]:
+    """Which point each pixel shows, the nearest one; -1 where none. Points are squares as large as their spacing.
+
+    So the outline lies a spacing too far out, unless it is made `tight` (a closing instead of a dilation).
+    """
     depth = camera.depth_m(points_m)
     pixels = np.nan_to_num(camera.project(points_m), nan=-1e6)
     order = np.argsort(-depth)
@@ -32,4 +38,7 @@ def splat(points_m: Float[np.ndarray, "n 3"], camera: Camera, spacing_m: float) 
     inside = (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
     which = np.broadcast_to(order[:, None, None], x.shape)[inside]
     shown[y[inside].astype(int), x[inside].astype(int)] = which  # of several the last stays: the nearest
+    if tight:
+        inner = cv2.erode((shown >= 0).astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8), borderValue=1)
+        shown[inner == 0] = -1
     return shown

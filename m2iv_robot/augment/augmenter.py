@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from m2iv_robot.augment.drawable import check_bend
+from m2iv_robot.augment.drawable import check_bend, check_seen
 from m2iv_robot.augment.footage import Library
 from m2iv_robot.augment.handles import Footage, picture_motion
 from m2iv_robot.augment.learned import Reader
@@ -59,6 +59,7 @@ class Augmenter:
             self._check_side(bend_px)
             bend_px = 0.0
         moved = move_recording(footage.scene, picture)
+        check_seen(moved.unseen, moved.masks.actor, self.task.config)
         masks = self._masks(plan, moved, numbered.seed)
         frames = self._frames(plan, footage, moved, masks, numbered.seed)
         candidate = self._candidate(numbered, footage, frames, with_standing(masks, footage.still))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from m2iv_robot.augment.handles import compared
 from m2iv_robot.augment.matching import steady_match
@@ -15,6 +17,7 @@ from m2iv_robot.kinematics import Kinematics
 from m2iv_robot.plan import Plan, arm_is_posed
 from m2iv_robot.plan.scenes import SourceEpisode
 
+LEAST_ARM_SHARE = 0.02  # of the picture: of a smaller arm hardly anything is seen to be wrong
 OTHER_FRAMES = 600  # of other episodes, at most, thinned evenly
 
 
@@ -30,6 +33,21 @@ def check_bend(bend_px: float, width: int, config: AugmentConfig) -> None:
             f"the arm was never seen nearly so: the nearest real one lies {bend_px:.0f} px off, "
             f"most_bend_share={config.most_bend_share:g} allows {most_px:.0f}; "
             "more recorded episodes of this camera pose help"
+        )
+
+
+def check_seen(unseen: Bool[Tensor, "t h w"], actor: Bool[Tensor, "t h w"], config: AugmentConfig) -> None:
+    """Refuse an arm that would be guessed for the most part; `unseen` are its pixels that no real frame shows.
+
+    Raises:
+        PlanError: it would be, in some frame.
+    """
+    missing, arm = (masks.flatten(1).sum(1).double() for masks in (unseen, actor))
+    share = missing / arm.clamp(min=LEAST_ARM_SHARE * unseen[0].numel())
+    if float(share.max()) > config.most_unseen_share:
+        raise PlanError(
+            f"{float(share.max()):.0%} of the arm was never seen as it is in frame {int(share.argmax())}, "
+            f"most_unseen_share={config.most_unseen_share:g}; more recorded episodes of this camera pose help"
         )
 
 

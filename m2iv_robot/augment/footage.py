@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from m2iv_robot.arm import ArmFilm, ArmFootage, study_light
@@ -68,11 +68,11 @@ class Library:
                   if source.labels.state is not None]  # fmt: skip
         recorded = SourceScene(torch.cat(frames), masks, own)
         known = torch.cat(states) if len(states) == len(members) else None
-        film = film_of(recorded, known, self.kinematics, scene.camera)
         still = torch.zeros_like(own.known)
-        if known is not None and (film is None or film.hand is not None):
+        if known is not None and not (arm_is_posed(self.kinematics, scene.camera) and hand_of(self.kinematics) is None):
             still = still_parts(recorded)
             recorded = left_standing(recorded, still)
+        film = film_of(recorded, known, self.kinematics, scene.camera, still)
         plate, light = lit_plate(recorded), None
         if film is not None:
             light, plate = study_light(film.footage, plate, scene.plane_z_m - OBJECT_HALF_M)
@@ -116,10 +116,22 @@ class Library:
         )  # fmt: skip
 
 
+def hand_of(kinematics: Kinematics) -> int | None:
+    """The first link of a hand that is shown in one piece; None where its surface shows it."""
+    return len(kinematics.config.joint_names) if kinematics.config.rough_hand else None
+
+
 def film_of(
-    recorded: SourceScene, states: Float[Tensor, "n s"] | None, kinematics: Kinematics, camera: CameraFit | None
+    recorded: SourceScene,
+    states: Float[Tensor, "n s"] | None,
+    kinematics: Kinematics,
+    camera: CameraFit | None,
+    still: Bool[Tensor, "h w"],
 ) -> ArmFilm | None:
-    """Who takes pictures of the arm; None where its links, their surface or their place are not known."""
+    """Who takes pictures of the arm; None where its links, their surface or their place are not known.
+
+    `still` parts of the robot are not in its masks.
+    """
     if states is None or not arm_is_posed(kinematics, camera):
         return None
     hidden = recorded.masks.actor | recorded.masks.object
@@ -127,7 +139,7 @@ def film_of(
     poses, opening = kinematics.link_poses(states), kinematics.gripper_opening(states)
     footage = ArmFootage(
         recorded.frames, recorded.masks.actor, recorded.masks.object, poses, opening, 1 / gains, kinematics.surface,
-        camera.camera, len(kinematics.config.joint_names) if kinematics.config.rough_hand else None,
+        camera.camera, still.numpy(), hand_of(kinematics),
     )  # fmt: skip
     return ArmFilm(footage)
 

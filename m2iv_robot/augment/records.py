@@ -41,6 +41,7 @@ class AugmentConfig:
     spare: float = 1.0  # plans beyond the count, as a share of it, for those that are refused
     most_bend_share: float = 0.08  # of the picture's width: a plan that bends the nearest real arm farther is refused
     most_turn_deg: float = 50.0  # where all links are known: one that shows them so far from every side seen is refused
+    most_unseen_share: float = 0.4  # of such an arm, that no recorded frame shows: a plan with more of it is refused
     footage_episodes: int = 8  # of one camera pose that an arm may come from
     page_videos: int = 12  # shown on the page
     trajectory_weights: str = ""  # of stage 1; "" is what ships
@@ -55,8 +56,8 @@ class AugmentConfig:
             raise ConfigError(
                 "count and footage_episodes must be at least 1; episodes, preview, page_videos at least 0"
             )
-        if self.spare < 0 or self.most_bend_share <= 0 or self.most_turn_deg <= 0:
-            raise ConfigError("spare must not be negative, most_bend_share and most_turn_deg must be positive")
+        if self.spare < 0 or min(self.most_bend_share, self.most_turn_deg, self.most_unseen_share) <= 0:
+            raise ConfigError("spare must not be negative, all of most_* must be positive")
         if self.masks == "network" and self.renderer != "network" and self.labels == "auto":
             raise ConfigError("masks=network needs renderer=network: cut_and_paste moves real pixels with their masks")
         if self.mix:

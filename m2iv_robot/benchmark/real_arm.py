@@ -113,27 +113,28 @@ def camera_row(source: SourceEpisode, fit: CameraFit) -> dict:
     return row
 
 
-def recorded(task: PlanTask, source: SourceEpisode) -> SourceScene:
-    """The episode's frames and masks; parts of the robot that stand still belong to the plate."""
+def recorded(task: PlanTask, source: SourceEpisode) -> tuple[SourceScene, Bool[torch.Tensor, "h w"]]:
+    """The episode's frames and masks; parts of the robot that stand still belong to the plate, and where they are."""
     labels = source.labels
     name = task.store.about(task.dataset.name, labels.index, task.camera)["plate"]
     plate = task.store.load_plate(task.dataset.name, task.camera, name)
     scene = SourceScene(read_episode(task.dataset, labels.index, task.camera).frames, source.masks, plate)
-    return left_standing(scene, still_parts(scene))
+    still = still_parts(scene)
+    return left_standing(scene, still), still
 
 
 def bent_rows(
     config: RealArmBenchmarkConfig, task: PlanTask, kinematics: Kinematics, source: SourceEpisode, fit: CameraFit
 ) -> list[dict]:
     """Each measured frame's arm from frames that are far away, made in every way, against the frame."""
-    labels, scene = source.labels, recorded(task, source)
+    labels, (scene, still) = source.labels, recorded(task, source)
     actor, plate = scene.masks.actor, scene.plate.image.permute(1, 2, 0).numpy().astype(np.float32)
     frames = scene.frames.permute(0, 2, 3, 1).numpy().astype(np.float32)
     hand = projected(fit, arm_points_m(kinematics, labels.state, fit))
     links = links_px(kinematics, labels.state, fit)
     opening = kinematics.gripper_opening(labels.state)
     apart = arm_distance(hand, hand, (opening, opening))
-    film = film_of(scene, labels.state, kinematics, fit)
+    film = film_of(scene, labels.state, kinematics, fit, still)
     rows = []
     for at in range(0, labels.length, config.every):
         far = np.abs(np.arange(labels.length) - at) >= APART_SHARE * labels.length

@@ -43,7 +43,7 @@ def film(studio, pictures):
     opening, gains = studio.kinematics.gripper_opening(studio.states), np.ones((len(frames), 3))
     nothing = torch.zeros_like(actor)
     return ArmFilm(
-        ArmFootage(frames, actor, nothing, studio.links, opening, gains, studio.surface, studio.camera, HAND)
+        ArmFootage(frames, actor, nothing, studio.links, opening, gains, studio.surface, studio.camera, hand=HAND)
     )
 
 

@@ -47,7 +47,13 @@ def annotation(tmp_path_factory) -> AnnotationTask:
 @pytest.fixture(scope="module")
 def task(annotation) -> AugmentTask:
     config = AugmentConfig(
-        count=COUNT, renderer="cut_and_paste", spare=0.0, preview=1, most_bend_share=1.0, most_turn_deg=180.0
+        count=COUNT,
+        renderer="cut_and_paste",
+        spare=0.0,
+        preview=1,
+        most_bend_share=1.0,
+        most_turn_deg=180.0,
+        most_unseen_share=1.0,
     )
     root = annotation.store.root.parent / "new"
     return AugmentTask(annotation, root, Networks(), writer=WriterConfig(include_source=True), config=config)
