@@ -69,7 +69,8 @@ class HandFilm:
         wanted, real = (
             np.array([self._handles(pose).mean() for pose in those]) for those in (poses, self.footage.poses)
         )
-        away = np.nan_to_num(np.abs(wanted[:, None] - real[None]), nan=np.inf) * 320 / self.footage.camera.width
+        width = self.footage.camera.width
+        away = np.nan_to_num(np.abs(wanted[:, None] - real[None]), nan=width) * 320 / width  # NaN: behind the camera
         return angles + wider + HIDDEN_DEG * self.hidden + AWAY_DEG * away
 
     def shoot(self, pose: Float[np.ndarray, "l 4 4"], frame: int, picture: Float[np.ndarray, "h w 3"]) -> ArmShot:

@@ -105,9 +105,7 @@ def _chosen_phase(
     if episode.state is None or episode.action is None:
         raise PlanError(f"{where}: no state or no action to plan from; plan in the image plane alone with robot=none")
     if pick >= len(phases):
-        raise PlanError(
-            f"{where}: the gripper holds something {len(phases)} times; retarget.pick={pick} (from 0) is not there"
-        )
+        raise PlanError(f"{where}: the gripper holds something {len(phases)} times; pick={pick} (from 0) is not there")
     return phases[pick]
 
 

@@ -104,3 +104,11 @@ def test_some_frames_alone_give_the_same_cuts(film, clear):
     few = film.only(np.array([clear, (clear + 1) % len(film.footage.frames)]))
     assert len(few.footage.frames) == 2
     assert few.hand.cuts[0] is film.hand.cuts[clear]
+
+
+def test_a_hand_behind_the_camera_is_like_no_frame_but_not_endlessly(film, studio, clear):
+    behind = studio.links[clear][None].copy()
+    behind[..., :3, 3] += 3 * (studio.camera.position_m - behind[0, HAND, :3, 3])
+    found = film.hand_differences(behind, film.footage.opening[clear : clear + 1])[0]
+    assert np.isfinite(found).all()
+    assert found.min() > film.hand_differences(studio.links[clear][None], film.footage.opening[clear : clear + 1]).min()
