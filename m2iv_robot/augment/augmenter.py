@@ -3,10 +3,11 @@
 import hashlib
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from m2iv_robot.augment.drawable import check_bend, check_seen
@@ -15,14 +16,14 @@ from m2iv_robot.augment.handles import Footage, picture_motion
 from m2iv_robot.augment.learned import Reader
 from m2iv_robot.augment.records import AugmentTask, Made, NumberedPlan
 from m2iv_robot.augment.unguided import dream
+from m2iv_robot.augment.wrist import ToolCameras
 from m2iv_robot.background import soft_edge
-from m2iv_robot.data.lerobot_io import read_frames
 from m2iv_robot.errors import PlanError
 from m2iv_robot.generation import WantedMasks, WantedVideo, generate_frames, generate_masks
-from m2iv_robot.generation.layers import MovedVideo, move_recording
+from m2iv_robot.generation.layers import MovedVideo, PictureMotion, move_recording
 from m2iv_robot.generation.still import with_standing
 from m2iv_robot.plan import Plan, PlannedScene
-from m2iv_robot.types import Candidate, Episode, MaskTrajectory, Motion, Provenance, QualityReport
+from m2iv_robot.types import Candidate, Episode, MaskTrajectory, Provenance, QualityReport
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ class Augmenter:
     def __init__(
         self, task: AugmentTask, library: Library, wrists: tuple[str, ...], reader: Reader | None = None
     ) -> None:
-        """`wrists` are the cameras that are re-timed; `reader` gives labels to what no motion was planned for."""
+        """`wrists`: the cameras on the tool that are kept; `reader` gives labels to what no motion was planned for."""
         self.task, self.library, self.wrists, self.reader = task, library, wrists, reader
+        self.tools = ToolCameras(library.plans, library.kinematics)
 
     def make(self, numbered: NumberedPlan, scene: PlannedScene) -> Made:
         """The new episode and what the gate says of it.
@@ -63,6 +65,8 @@ class Augmenter:
         masks = self._masks(plan, moved, numbered.seed)
         frames = self._frames(plan, footage, moved, masks, numbered.seed)
         candidate = self._candidate(numbered, footage, frames, with_standing(masks, footage.still))
+        others, anew = self._wrists(plan, picture, footage, scene)
+        candidate = replace(candidate, other_cameras=others, provenance=self.provenance(numbered, anew))
         report = self._judged(candidate, footage, scene)
         return Made(candidate, report, time.perf_counter() - started, bend_px)
 
@@ -136,14 +140,27 @@ class Augmenter:
             task=self.task.placement.task or labels.task,
             robot_type=labels.robot_type,
         )
-        others = {}
-        for camera in self.wrists if motion is not None else ():
-            real = read_frames(self.task.annotation.dataset, labels.index, camera)
-            others[camera] = real[source_frames(motion, labels.length)]
-        return Candidate(episode, masks, plan.placement, motion, self.provenance(numbered), others)
+        return Candidate(episode, masks, plan.placement, motion, self.provenance(numbered))
 
-    def provenance(self, numbered: NumberedPlan) -> Provenance:
-        """Where the episode of a plan comes from; known before it is made."""
+    def _wrists(
+        self, plan: Plan, picture: PictureMotion, footage: Footage, scene: PlannedScene
+    ) -> tuple[dict[str, UInt8[Tensor, "t 3 _ _"]], tuple[str, ...]]:
+        """The frames of the cameras on the tool, and which cameras' are made anew."""
+        frames: dict[str, Tensor] = {}
+        anew = []
+        for camera in self.wrists:
+            made = None
+            if self.task.config.wrist == "remake":
+                made = self.tools.remade(camera, plan, picture, footage, scene)
+            if made is None:
+                made = self.tools.retimed(camera, plan)
+            else:
+                anew.append(camera)
+            frames[camera] = made
+        return frames, tuple(anew)
+
+    def provenance(self, numbered: NumberedPlan, anew: tuple[str, ...] = ()) -> Provenance:
+        """Where the episode of a plan comes from, known before it is made; `anew`: cameras whose frames are made."""
         plan, config = numbered.plan, self.task.config
         notes = [f"masks={config.masks}", f"renderer={config.renderer}"]
         if self.reader is not None:
@@ -151,9 +168,14 @@ class Augmenter:
         if plan.motion is not None:
             kept, length = int(plan.motion.verbatim.sum()), len(plan.motion.verbatim)
             notes.append(f"frames that are the source's own: {kept} of {length}")
-        if self.wrists:
+        retimed = [camera for camera in self.wrists if camera not in anew]
+        if anew:
             notes.append(
-                f"{', '.join(self.wrists)}: the source's frames at the planned pace; where the way to the object is "
+                f"{', '.join(anew)}: made anew from real pixels where the way is re-planned, else the source's frames"
+            )
+        if retimed:
+            notes.append(
+                f"{', '.join(retimed)}: the source's frames at the planned pace; where the way to the object is "
                 "re-planned they show the source's way"
             )
         return Provenance(
@@ -168,11 +190,6 @@ class Augmenter:
             notes=tuple(notes),
             turn_rad=plan.placement.turn_rad,
         )
-
-
-def source_frames(motion: Motion, length: int) -> Int[Tensor, " t"]:
-    """The source frame nearest to each output frame's source time."""
-    return motion.source_time.round().long().clamp(0, length - 1)
 
 
 def number_plans(plans: tuple[Plan, ...], seed: int) -> list[NumberedPlan]:

@@ -145,18 +145,25 @@ def carried(tool: Float[np.ndarray, "t 4 4"], plan: Plan, footage: Footage, lens
     Just before it is left what differs then (it slipped, or masks err) passes away.
     """
     motion, placement, source = plan.motion, plan.placement, footage.source
-    grasp, last = motion.grasp_frame, motion.release_frame - 1
     rests_px = np.stack([centroid(largest_component(rest)).numpy() for rest in (source.start, source.goal)])
     rests_px = rests_px.astype(np.float64)
     rests_px[0 if placement.kind == "start" else 1] += placement.shift_px
     rests = lens.unproject(rests_px, footage.plane_z_m)
-    in_hand = (np.linalg.inv(tool[grasp]) @ [*rests[0], 1.0])[:3]
-    held = np.einsum("tij,j->ti", tool[:, :3, :3], in_hand) + tool[:, :3, 3]
     settle = max(2, round(SETTLE_PICTURE_S * source.labels.fps))
-    near = np.clip(1 - (last - np.arange(len(tool))) / settle, 0.0, 1.0)[:, None]
-    held = held + near * (rests[1] - held[last])
-    held[:grasp], held[last:] = rests
-    return held
+    return carried_between(tool, rests, (motion.grasp_frame, motion.release_frame), settle)
+
+
+def carried_between(
+    tool: Float[np.ndarray, "t 4 4"], rests: Float[np.ndarray, "2 3"], held: tuple[int, int], settle_frames: int
+) -> Float[np.ndarray, "t 3"]:
+    """Where the centre of a thing is that rests, is held during frames [first, second) of `held`, and rests again."""
+    grasp, last = held[0], held[1] - 1
+    in_hand = (np.linalg.inv(tool[grasp]) @ [*rests[0], 1.0])[:3]
+    path = np.einsum("tij,j->ti", tool[:, :3, :3], in_hand) + tool[:, :3, 3]
+    near = np.clip(1 - (last - np.arange(len(tool))) / settle_frames, 0.0, 1.0)[:, None]
+    path = path + near * (rests[1] - path[last])
+    path[:grasp], path[last:] = rests
+    return path
 
 
 def object_motions(

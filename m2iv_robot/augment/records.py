@@ -19,7 +19,7 @@ from m2iv_robot.types import Candidate, QualityReport
 CHOICES = {
     "masks": ("warped", "network"),
     "renderer": ("network", "cut_and_paste"),
-    "wrist": ("retime", "drop"),
+    "wrist": ("remake", "retime", "drop"),
     "labels": ("auto", "video_only"),
 }
 
@@ -34,7 +34,7 @@ class AugmentConfig:
     seed: int = 0
     masks: str = "warped"  # of the arm: warped (a real one bent to the plan) or network (stage 1, guided by it)
     renderer: str = "network"  # network (stage 2) or cut_and_paste (real pixels alone)
-    wrist: str = "retime"  # other moving cameras: retime the source's frames, or drop
+    wrist: str = "remake"  # cameras on the tool: made anew (else re-timed, the log says why), retime, or drop
     labels: str = "auto"  # auto: from the motion plan, without kinematics learned; video_only: no dataset, videos alone
     preview: int = 3  # so many first; then time, disk and acceptance of the rest are told
     preview_only: bool = False

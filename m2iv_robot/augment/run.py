@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from m2iv_robot.annotate import annotate_dataset
-from m2iv_robot.augment.augmenter import Augmenter, number_plans, source_frames
+from m2iv_robot.augment.augmenter import Augmenter, number_plans
 from m2iv_robot.augment.drawable import ArmCheck
 from m2iv_robot.augment.films import film_path, save_film, side_by_side
 from m2iv_robot.augment.footage import Library, wrist_cameras
@@ -14,6 +14,7 @@ from m2iv_robot.augment.journal import Journal
 from m2iv_robot.augment.learned import Reader, own_reader
 from m2iv_robot.augment.preview import tell_preview
 from m2iv_robot.augment.records import AugmentReport, AugmentTask, Made, NumberedPlan, Outcome
+from m2iv_robot.augment.wrist import source_frames
 from m2iv_robot.data.lerobot_io import EpisodeWriter, episode_key, format_like
 from m2iv_robot.errors import M2IVError, PlanError
 from m2iv_robot.kinematics import Kinematics
@@ -122,7 +123,7 @@ class Workshop:
 
     def __post_init__(self) -> None:
         self.scenes = {index: scene for scene in self.planned.scenes for index in scene.episodes}
-        timed = self.task.config.wrist == "retime" and self.reader is None  # without a plan there is no pace to keep
+        timed = self.task.config.wrist != "drop" and self.reader is None  # without a plan there is no pace to keep
         wrists = wrist_cameras(self.task) if timed else ()
         self.augmenter = Augmenter(self.task, self.library, wrists, self.reader)
         self.journal = Journal(self.task.report_folder)

@@ -144,7 +144,7 @@ class Engine:
         plans = plan_task(task, 1)
         kinematics = kinematics_of(plans)
         library = Library(task, plans, kinematics, robots_of(plans, kinematics, planned))
-        return Augmenter(task, library, wrist_cameras(task) if task.config.wrist == "retime" else ())
+        return Augmenter(task, library, wrist_cameras(task) if task.config.wrist != "drop" else ())
 
     def _make(
         self, request: AugmentRequest, augmenter: Augmenter, planned: PlanReport, told: Told, cancel: Cancel

@@ -71,7 +71,7 @@ def test_the_new_dataset_holds_recorded_and_new_episodes(task, report):
     assert set(made.cameras) == {CAMERA, WRIST}
     lines = [json.loads(line) for line in (task.root / "meta" / "m2iv_provenance.jsonl").read_text().splitlines()]
     assert [line["episode_index"] for line in lines] == [EPISODES, EPISODES + 1]
-    assert any("source's way" in note for note in lines[0]["notes"])
+    assert any(WRIST in note and "made anew" in note for note in lines[0]["notes"])
 
 
 def test_labels_are_the_plans(task, report):

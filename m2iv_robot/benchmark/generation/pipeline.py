@@ -13,10 +13,11 @@ import torch
 from tqdm import tqdm
 
 from m2iv_robot.annotate import AnnotationTask, annotate_dataset
-from m2iv_robot.augment.augmenter import Augmenter, number_plans, source_frames
+from m2iv_robot.augment.augmenter import Augmenter, number_plans
 from m2iv_robot.augment.footage import Library
 from m2iv_robot.augment.records import AugmentConfig, AugmentTask, Made, Networks, NumberedPlan
 from m2iv_robot.augment.run import plan_task
+from m2iv_robot.augment.wrist import source_frames
 from m2iv_robot.benchmark.generation.cache import Result, load_result, result_path, save_result, strip_of
 from m2iv_robot.benchmark.generation.cases import HELD_OUT_SCENE
 from m2iv_robot.benchmark.generation.config import GenerationBenchmarkConfig
