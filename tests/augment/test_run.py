@@ -8,13 +8,17 @@ import torch
 
 from m2iv_robot.annotate import AnnotationTask
 from m2iv_robot.augment import AugmentConfig, AugmentTask, Networks, run_augmentation, write_augment_page
+from m2iv_robot.augment.footage import Library
+from m2iv_robot.augment.handles import picture_motion
 from m2iv_robot.augment.run import plan_task
-from m2iv_robot.data.lerobot_io import DatasetConfig, WriterConfig, open_dataset, read_labels
+from m2iv_robot.augment.wrist import ToolCameras
+from m2iv_robot.data.lerobot_io import DatasetConfig, WriterConfig, open_dataset, read_frames, read_labels
 from m2iv_robot.data.mask_store import MaskStore
 from m2iv_robot.data.simulation import SimulationConfig, load_truth, record_all
 from m2iv_robot.errors import PlanError
 from m2iv_robot.kinematics import RobotConfig
 from m2iv_robot.plan import plan_dataset
+from m2iv_robot.plan.dataset import kinematics_of
 from m2iv_robot.types import Episode, MaskTrajectory
 
 CAMERA, WRIST = "observation.images.front", "observation.images.wrist"
@@ -72,6 +76,22 @@ def test_the_new_dataset_holds_recorded_and_new_episodes(task, report):
     lines = [json.loads(line) for line in (task.root / "meta" / "m2iv_provenance.jsonl").read_text().splitlines()]
     assert [line["episode_index"] for line in lines] == [EPISODES, EPISODES + 1]
     assert any(WRIST in note and "made anew" in note for note in lines[0]["notes"])
+
+
+def test_without_a_posed_arm_the_log_says_why_wrist_frames_are_re_timed(task, report, caplog):
+    plans = plan_task(task, COUNT)
+    planned, kinematics = plan_dataset(plans), kinematics_of(plans)
+    plan, scene = planned.plans[0], planned.scenes[0]
+    footage = Library(task, plans, kinematics, {}).footage(plan.source_episode, scene)
+    picture, _ = picture_motion(plan, footage, kinematics, scene.camera)
+    cameras, bent = ToolCameras(plans, kinematics), replace(footage, film=None)
+    with caplog.at_level("WARNING"):
+        assert cameras.remade(WRIST, plan, picture, bent, scene) is None
+        assert cameras.remade(WRIST, plan, picture, bent, scene) is None
+    assert ["re-timed" in record.message for record in caplog.records] == [True]
+    retimed, real = cameras.retimed(WRIST, plan), read_frames(task.annotation.dataset, plan.source_episode, WRIST)
+    assert torch.equal(retimed[-1], real[-1])
+    assert len(retimed) == len(plan.motion.state)
 
 
 def test_labels_are_the_plans(task, report):

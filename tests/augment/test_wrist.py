@@ -1,12 +1,10 @@
-"""Cameras on the tool: how things are handled in their pictures, and what happens where these cannot be made anew."""
-
-from types import SimpleNamespace
+"""How things are handled in the pictures of a camera on the tool."""
 
 import cv2
 import numpy as np
 import pytest
 
-from m2iv_robot.augment.wrist import ToolCameras, held_during, turned_in_hand
+from m2iv_robot.augment.wrist import held_during, turned_in_hand
 
 
 @pytest.fixture
@@ -34,13 +32,3 @@ def test_a_thing_that_was_left_stands_upright(tool):
 
 def test_it_is_held_from_the_grasp_until_the_release():
     assert held_during((2, 4), 6).tolist() == [False, False, True, True, False, False]
-
-
-def test_without_a_posed_arm_the_log_says_why_frames_are_re_timed(caplog):
-    cameras = ToolCameras(SimpleNamespace(), SimpleNamespace())
-    footage, scene = SimpleNamespace(film=None), SimpleNamespace(name="pose_00")
-    with caplog.at_level("WARNING"):
-        assert cameras.remade("observation.images.wrist", None, None, footage, scene) is None
-        assert cameras.remade("observation.images.wrist", None, None, footage, scene) is None
-    assert len(caplog.records) == 1
-    assert "re-timed" in caplog.text and "arm's links" in caplog.text
