@@ -21,13 +21,14 @@ SEGMENTERS = {  # name -> module, its config dataclass, its segmenter class
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a person says about the object, in one frame of one episode; exactly one of the four is given."""
+    """What is said about the object, in one frame of one episode; exactly one of the first four ways is given."""
 
     frame: int = 0
     click: tuple[float, float] | None = None  # (x, y) pixel on the object
     box: tuple[float, float, float, float] | None = None  # (left, top, right, bottom) pixels around the object
     mask: Bool[Tensor, "h w"] | None = None
     text: str = ""  # what the object is called
+    rest: Bool[Tensor, "h w"] | None = None  # where the object should lie before and after, as far as that is known
 
     def __post_init__(self) -> None:
         """Exactly one way of saying it."""

@@ -5,7 +5,7 @@ there and finds it in all others. Where neither helps, the network compares the 
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -102,6 +102,8 @@ class LearnedSegmenter:
             target = self.asked(
                 frames[prompt.frame], first, hint_of(prompt, given_on, size), least if prompt.mask is None else 0
             )
+            if prompt.rest is not None:
+                target = replace(target, rest=resize(prompt.rest, *size))
             if int(target.mask.sum()) < least:
                 raise PromptError(
                     f"{where}: no thing is seen at the prompt in frame {prompt.frame}; try a box or a mask"

@@ -34,3 +34,11 @@ def test_giving_up_is_remembered_too(tmp_path: Path):
         with pytest.raises(SegmentationError, match="nothing is moved"):
             Remembered(inner, tmp_path).segment(context.episode)
     assert inner.asked == 1
+
+
+def test_another_place_of_rest_is_another_question(tmp_path: Path):
+    context, inner = source(), ColourSegmenter()
+    for there in (context.masks.object[0], context.masks.object[-1]):
+        prompt = Prompt(frame=0, mask=context.masks.object[0], rest=there)
+        Remembered(inner, tmp_path).segment(context.episode, context.plate, prompt)
+    assert inner.frames_seen == 2 * context.episode.length

@@ -180,3 +180,18 @@ def test_values_out_of_range_are_refused():
         LearnedConfig(pixels=100)
     with pytest.raises(ConfigError, match="min_object_share"):
         LearnedConfig(min_object_share=1.0)
+
+
+def test_the_network_is_told_where_the_prompt_says_that_the_object_rests(network, monkeypatch):
+    frames, _, object_ = video()
+    segmenter, told = LearnedSegmenter(LearnedConfig(pixels=96 * 160), network), []
+    tidy = segmenter.tidy
+
+    def watched(frames, masks, first, target, least):
+        told.append(target.rest)
+        return tidy(frames, masks, first, target, least)
+
+    monkeypatch.setattr(segmenter, "tidy", watched)
+    rest = object_[0] | object_[-1]
+    segmenter.segment(episode(frames), None, Prompt(frame=0, mask=object_[0], rest=rest))
+    assert torch.equal(told[0], rest)

@@ -46,7 +46,7 @@ class Remembered:
 
     def _name(self, episode: Episode, plate: Plate | None, prompt: Prompt | None) -> str:
         digest = hashlib.sha256(episode.frames.numpy().tobytes())
-        for part in (plate and plate.image, prompt and prompt.mask):
+        for part in (plate and plate.image, prompt and prompt.mask, prompt and prompt.rest):
             digest.update(b"" if part is None else part.numpy().tobytes())
         return digest.hexdigest()[:32]
 
