@@ -107,6 +107,18 @@ def largest_component(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     return parts[0] if len(parts) else torch.zeros_like(mask)
 
 
+def main_part(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The largest connected part with those no further from it than its own longer side.
+
+    A finger in front of an object parts it into near pieces; what is far is something else.
+    """
+    parts = components(mask)
+    if len(parts) < 2:
+        return mask
+    left, top, right, bottom = bounding_box(parts[0])
+    return touching(mask, dilate(parts[:1], 2 * max(right - left, bottom - top) + 1)[0])
+
+
 def touching(mask: Bool[Tensor, "h w"], hint: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """The parts of a mask that the hint touches."""
     parts = [part for part in components(mask) if bool((part & hint).any())]

@@ -141,3 +141,12 @@ def test_pixels_without_a_number_take_the_nearest_ones():
     assert filled[1, 1] == 7
     assert filled[2, 4] == 0
     assert (filled[numbers >= 0] == numbers[numbers >= 0]).all()
+
+
+def test_the_main_part_has_near_pieces_and_no_far_ones():
+    mask = torch.zeros(40, 60, dtype=torch.bool)
+    mask[10:20, 5:12] = mask[10:20, 16:19] = True
+    whole = mask.clone()
+    mask[30:33, 50:53] = True
+    assert torch.equal(masks.main_part(mask), whole)
+    assert not bool(masks.main_part(mask & False).any())

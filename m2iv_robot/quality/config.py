@@ -12,6 +12,7 @@ class QualityConfig:
     frames: int = 20  # that are segmented again, evenly spread and around grasp and release
     settle_s: float = 0.6  # after the release, before the object counts as resting
     stop_early: bool = True  # reject without segmenting where labels or whole pictures already fail
+    min_part_in_front: float = 0.4  # share of a part's pixels that differ from the plate; less is no part of the object
     skip: list[str] = field(default_factory=list)  # checks that are left out, by name
     max_start_error_widths: float = 0.5  # of the object at rest from where it was asked to start
     max_goal_error_widths: float = 0.5

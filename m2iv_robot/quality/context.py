@@ -44,7 +44,8 @@ class SourceContext:
 def reference_frame(context: SourceContext) -> int:
     """A source frame that shows the whole object: of those in which it rests clear of the actor, a usual one.
 
-    The largest mask is not taken: it is the one that spilled over.
+    Without phases it is taken to rest in the first and last quarter. The largest mask is not taken: it is the one
+    that spilled over.
 
     Raises:
         SegmentationError: no frame shows the object.
@@ -57,7 +58,9 @@ def reference_frame(context: SourceContext) -> int:
         )
     shown = torch.nonzero(seen > 0)[:, 0]
     clear = shown[~contact_map(masks.actor[shown], masks.object[shown], CLEAR_PX).flatten(1).any(1)]
-    resting = [frame for frame in clear.tolist() if not any(one.grasp <= frame < one.release for one in context.phases)]
+    length = len(masks.object)
+    held = context.phases or (EpisodePhases(length // 4, length - length // 4),)
+    resting = [frame for frame in clear.tolist() if not any(one.grasp <= frame < one.release for one in held)]
     chosen = torch.tensor(resting or clear.tolist() or shown.tolist())
     order = seen[chosen].argsort(stable=True)
     return int(chosen[order[round(USUAL_QUANTILE * (len(order) - 1))]])

@@ -7,18 +7,21 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
-from m2iv_robot.background import spread
+from m2iv_robot.background import apply_gains, exposure_gains, spread
 from m2iv_robot.errors import PromptError, SegmentationError
 from m2iv_robot.kinematics import find_phases
-from m2iv_robot.masks import area, centroid
+from m2iv_robot.masks import area, centroid, components, main_part
 from m2iv_robot.metrics.control import width_px
 from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.context import SourceContext, reference_frame
 from m2iv_robot.segmentation import Prompt, Segmenter
-from m2iv_robot.types import Candidate, EpisodePhases, MaskTrajectory
+from m2iv_robot.segmentation.parts import lab_of
+from m2iv_robot.segmentation.states import distance
+from m2iv_robot.types import Candidate, EpisodePhases, MaskTrajectory, Placement, Plate
 
 CLEAR_SHARE = 0.6  # of the object's place that the actor must leave free for the object to be expected there
 LEFT_WIDTHS = 0.3  # an object so far from its start has left
+PLATE_LAB = 8.0  # distance from which a pixel shows something else than the plate
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Case:
     context: SourceContext
     frames: tuple[int, ...]  # of the candidate, one per row
     seen: MaskTrajectory  # n h w
+    thing: Bool[Tensor, "n h w"]  # of the object as it is seen: its main part, by which its place is told
     carry: EpisodePhases  # in frames of the candidate
 
     @property
@@ -45,17 +49,21 @@ class Case:
 def examine(candidate: Candidate, context: SourceContext, segmenter: Segmenter, config: QualityConfig) -> Case:
     """Segment a bounded number of the candidate's frames.
 
-    The first picture that the segmenter sees is the source's, with the object's mask: what is found is what looks
-    like the source's object, wherever it is. An object that the segmenter cannot find is no object.
+    The first picture that the segmenter sees is the source's, with the object's mask, and it is told where the object
+    should rest. What is found is what looks like the source's object, wherever it is, and unlike the bare scene. An
+    object that the segmenter cannot find is no object.
     """
     frames = chosen_frames(candidate.episode.length, told_carry(candidate), config, candidate.episode.fps)
-    return case_of(candidate, context, frames, segment_again(candidate, context, segmenter, frames))
+    found = segment_again(candidate, context, segmenter, frames)
+    seen = in_front(found, candidate.episode.frames[frames], context.plate, config.min_part_in_front)
+    return case_of(candidate, context, frames, seen)
 
 
 def case_of(candidate: Candidate, context: SourceContext, frames: Sequence[int], seen: MaskTrajectory) -> Case:
     """A candidate with what is seen in some of its frames."""
-    carry = told_carry(candidate) or seen_carry(seen, candidate, list(frames))
-    return Case(candidate, context, tuple(frames), seen, carry)
+    thing = torch.stack([main_part(mask) for mask in seen.object])
+    carry = told_carry(candidate) or seen_carry(thing, candidate.placement, list(frames))
+    return Case(candidate, context, tuple(frames), seen, thing, carry)
 
 
 def told_carry(candidate: Candidate) -> EpisodePhases | None:
@@ -82,7 +90,8 @@ def segment_again(
     best = reference_frame(context)
     frames = torch.cat([context.episode.frames[best : best + 1], candidate.episode.frames[rows]])
     episode = replace(candidate.episode, frames=frames, state=None, action=None, extra={})
-    prompt = Prompt(frame=0, mask=context.masks.object[best])
+    placement = candidate.placement
+    prompt = Prompt(frame=0, mask=context.masks.object[best], rest=placement.start | placement.goal)
     try:
         masks = segmenter.segment(episode, context.plate, prompt)
     except (SegmentationError, PromptError):
@@ -91,18 +100,35 @@ def segment_again(
     return MaskTrajectory(masks.actor[1:], masks.object[1:], masks.confidence[1:])
 
 
-def seen_carry(masks: MaskTrajectory, candidate: Candidate, rows: list[int]) -> EpisodePhases:
+def in_front(
+    masks: MaskTrajectory, images: UInt8[Tensor, "n 3 h w"], plate: Plate, least_share: float
+) -> MaskTrajectory:
+    """Masks without the parts of the object in which fewer than `least_share` of the pixels differ from the plate.
+
+    A segmenter that is told where the object should be may take the bare place for it.
+    """
+    scene = lab_of(plate.image)
+    even = apply_gains(images, exposure_gains(images, plate.image, masks.actor | masks.object | ~plate.known))
+    kept = torch.zeros_like(masks.object)
+    for row, image in enumerate(even):
+        differs = torch.from_numpy(distance(lab_of(image), scene) > PLATE_LAB) | ~plate.known
+        for part in components(masks.object[row]):
+            if int(area(part & differs)) >= least_share * int(area(part)):
+                kept[row] |= part
+    return MaskTrajectory(masks.actor, kept, masks.confidence)
+
+
+def seen_carry(thing: Bool[Tensor, "n h w"], placement: Placement, rows: list[int]) -> EpisodePhases:
     """From when to when the object is on its way, as it is seen, for a candidate without a plan."""
-    width = max(1.0, float(width_px(candidate.placement.start[None])[0]))
-    places = centroid(masks.object)
-    start, goal = centroid(candidate.placement.start), centroid(candidate.placement.goal)
-    length = candidate.episode.length
+    width = max(1.0, float(width_px(placement.start[None])[0]))
+    places = centroid(thing)
+    start, goal = centroid(placement.start), centroid(placement.goal)
     away = [row for row, place in enumerate(places) if bool((place - start).norm() > LEFT_WIDTHS * width)]
     first = away[0] if away else len(rows) - 1
     not_there = [row for row, place in enumerate(places) if bool((place - goal).norm() > LEFT_WIDTHS * width)]
     last = not_there[-1] if not_there else 0
     grasp = rows[max(first - 1, 0)]
-    return EpisodePhases(grasp, min(max(rows[min(last + 1, len(rows) - 1)], grasp + 1), length))
+    return EpisodePhases(grasp, max(rows[min(last + 1, len(rows) - 1)], grasp + 1))
 
 
 def rows_before(case: Case) -> list[int]:

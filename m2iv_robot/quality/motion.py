@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from m2iv_robot.background import spread
-from m2iv_robot.masks import area, centroid, contact_map
+from m2iv_robot.masks import area, centroid, contact_map, main_part
 from m2iv_robot.metrics.control import contact_share, width_px
 from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.context import SourceContext, gripper_path_px
@@ -103,7 +103,7 @@ def contact(case: Case, config: QualityConfig) -> CheckResult | None:
         return None
     carry = torch.zeros(1, len(case.frames), dtype=torch.bool)
     carry[:, held] = True
-    value = contact_share(case.seen.actor[None], case.seen.object[None], carry, kernel_px(case))
+    value = contact_share(case.seen.actor[None], case.thing[None], carry, kernel_px(case))
     return at_least("contact", float(value[0]), config.min_contact)
 
 
@@ -143,8 +143,10 @@ def object_speed(case: Case, config: QualityConfig) -> CheckResult | None:
     """The object's highest speed in the picture, as a multiple of the source's."""
     context = case.context
     chosen = spread(context.episode.length, len(case.frames))
-    real = top_speed(context.masks.object[chosen], np.array(chosen) / context.episode.fps)
-    own = top_speed(case.seen.object, np.array(case.frames) / case.candidate.episode.fps)
+    real = top_speed(
+        torch.stack([main_part(mask) for mask in context.masks.object[chosen]]), np.array(chosen) / context.episode.fps
+    )
+    own = top_speed(case.thing, np.array(case.frames) / case.candidate.episode.fps)
     if not real or own is None:
         return None
     return at_most("object_speed", own / real, config.max_object_speed)

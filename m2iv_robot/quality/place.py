@@ -35,7 +35,7 @@ def goal_error(case: Case, config: QualityConfig) -> CheckResult:
 
 def rest_error(case: Case, rows: list[int], asked: Bool[Tensor, "h w"]) -> float:
     """Median over the rows of the distance between seen and asked place, in widths; infinite where it is not seen."""
-    seen = case.seen.object[rows]
+    seen = case.thing[rows]
     errors = placement_error_widths(seen, asked.expand(len(rows), *asked.shape))
     return float(errors.sort().values[(len(rows) - 1) // 2])
 
@@ -134,10 +134,10 @@ def object_drift(case: Case, config: QualityConfig) -> CheckResult | None:
     """How far the object moves while nothing holds it, in widths: 90th percentile around the median place."""
     worst = []
     for rows, place in _rests(case, config):
-        seen = [row for row in clear_rows(case, rows, place) if bool(case.seen.object[row].any())]
+        seen = [row for row in clear_rows(case, rows, place) if bool(case.thing[row].any())]
         seen = [row for row in seen if not bool((place & case.seen.actor[row]).any())]
         if len(seen) >= 3:
-            centres = centroid(case.seen.object[seen])
+            centres = centroid(case.thing[seen])
             away = (centres - centres.median(0).values).norm(dim=-1)
             worst.append(float(away.quantile(0.9)) / case.width_px)
     if not worst:

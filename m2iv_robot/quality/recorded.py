@@ -3,6 +3,7 @@
 import torch
 
 from m2iv_robot.errors import PlanError
+from m2iv_robot.masks import main_part
 from m2iv_robot.placement import resting_mask
 from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.context import SourceContext, gripper_path_px
@@ -22,7 +23,7 @@ def recorded_candidate(own: SourceContext) -> Candidate:
     episode = own.episode
     held = EpisodePhases(own.phases[0].grasp, own.phases[-1].release) if own.phases else None
     before, after = _rest_spans(held, episode.length, episode.fps)
-    start, goal = (resting_mask(own.masks.object, span) for span in (before, after))
+    start, goal = (main_part(resting_mask(own.masks.object, span)) for span in (before, after))
     placement = Placement("start", start, goal, (0.0, 0.0), 1.0, None, 0.0, None)
     about = Provenance(episode.dataset, episode.index, episode.camera, "start", (0.0, 0.0), None, 0, {}, ("recorded",))
     return Candidate(episode, own.masks, placement, _motion(own, held), about)

@@ -1,3 +1,4 @@
+import torch
 from drawn_candidate import ColourSegmenter, source
 
 from m2iv_robot.benchmark.gate.benchmark import CALIBRATION, GOOD, HELD_OUT, scene_rows, summary
@@ -24,3 +25,15 @@ def test_the_table_counts_each_part_by_itself():
     assert erased["by"] == "order 1"
     assert [row["variant"] for row in figures["accepted_bad"]] == ["object erased"]
     assert figures["rejected_real"] == []
+
+
+def test_a_request_for_another_place_is_examined_anew():
+    asked = []
+
+    class Watching(ColourSegmenter):
+        def segment(self, episode, plate=None, prompt=None, phases=()):
+            asked.append(prompt.rest)
+            return super().segment(episode, plate, prompt, phases)
+
+    scene_rows(Scene("drawn", "simulated", (source(),)), Watching(), QualityConfig())
+    assert any(not torch.equal(rest, asked[0]) for rest in asked[1:])

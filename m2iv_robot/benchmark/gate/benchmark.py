@@ -121,12 +121,12 @@ def judged(
     generator: torch.Generator,
     judge_with: tuple[Segmenter, QualityConfig],
 ) -> list[dict]:
-    """The verdicts on an episode and on its known-bad variants; the same frames are segmented once."""
+    """The verdicts on an episode and on its known-bad variants; the same frames with the same request are seen once."""
     segmenter, config = judge_with
     rows, seen = [], examine(candidate, context, segmenter, config)
     for name, variant in {GOOD: candidate, **made_variants(candidate, context, other, generator)}.items():
         results = judge_quickly(variant, context, config)
-        if variant.episode.frames is candidate.episode.frames:
+        if variant.episode.frames is candidate.episode.frames and variant.placement is candidate.placement:
             results += judge(case_of(variant, context, seen.frames, seen.seen), config)
         elif all(result.passed for result in results):
             results += judge(examine(variant, context, segmenter, config), config)
