@@ -9,6 +9,8 @@ from m2iv_robot.metrics.control import doubled_share, ghost_strength, left_behin
 from m2iv_robot.quality.config import QualityConfig
 from m2iv_robot.quality.evidence import Case, clear_rows, rows_after, rows_before, rows_held
 from m2iv_robot.quality.verdict import at_least, at_most
+from m2iv_robot.segmentation.parts import lab_of
+from m2iv_robot.segmentation.states import is_shadow
 from m2iv_robot.types import CheckResult
 
 SEEN_SHARE = 0.3  # of the asked area, from which a resting object is seen
@@ -103,7 +105,7 @@ def left_behind(case: Case, config: QualityConfig) -> CheckResult | None:
         if int(area(vacated)) < VACATED_SHARE * int(area(place)):
             continue
         values.append(float(left_behind_share(final[None], place[None], placement.goal[None], actor[None])[0]))
-        values += _ghost(case, case.images[last], picture, vacated)
+        values += _ghost(case, case.images[last], picture, vacated, config.max_left_behind)
     if not values:
         return None
     return at_most("left_behind", max(values), config.max_left_behind)
@@ -120,14 +122,21 @@ def vacated_places(case: Case) -> list[tuple[Bool[Tensor, "h w"], Tensor]]:
     return places
 
 
-def _ghost(case: Case, final: Tensor, picture: Tensor, vacated: Bool[Tensor, "h w"]) -> list[float]:
-    """Strength of the ghost in the colours; nothing where object and plate look alike."""
+def _ghost(case: Case, final: Tensor, picture: Tensor, vacated: Bool[Tensor, "h w"], limit: float) -> list[float]:
+    """Strength of the ghost in the colours; nothing where object and plate look alike.
+
+    A shadow of the plate is no ghost where one at the limit would not look like a shadow.
+    """
     plate = case.context.plate.image.float() / 255
-    shown = picture.float() / 255
+    last, shown = final.float() / 255, picture.float() / 255
     contrast = float((shown - plate).square().mean(0)[vacated].mean())
     if contrast < CONTRAST:
         return []
-    return [float(ghost_strength(final[None].float() / 255, shown[None], plate[None], vacated[None])[0])]
+    faint = ((1 - limit) * plate + limit * shown).mul(255).to(torch.uint8)
+    scene = lab_of(case.context.plate.image)
+    shaded = torch.from_numpy(is_shadow(lab_of(final), scene) & ~is_shadow(lab_of(faint), scene))
+    last = torch.where(shaded, plate, last)
+    return [float(ghost_strength(last[None], shown[None], plate[None], vacated[None])[0])]
 
 
 def object_drift(case: Case, config: QualityConfig) -> CheckResult | None:

@@ -131,6 +131,13 @@ def test_what_stays_at_the_start_is_rejected_even_if_faint(recorded, context):
     assert "left_behind" in failed(replace(recorded, episode=replace(recorded.episode, frames=frames)), context)
 
 
+def test_a_shadow_on_the_place_that_it_left_is_no_object_left_behind(recorded, context):
+    frames = recorded.episode.frames.clone()
+    place = (slice(HELD.release, None), slice(None), slice(60, 80), slice(20, 40))
+    frames[place] = (0.55 * frames[place].float()).to(torch.uint8)
+    assert "left_behind" not in failed(replace(recorded, episode=replace(recorded.episode, frames=frames)), context)
+
+
 def test_a_changed_background_is_rejected(recorded, context):
     frames = recorded.episode.frames.clone()
     frames[20:, 1, :30, :60] = 255
