@@ -25,7 +25,7 @@ class QualityConfig:
     max_object_colour: float = 20.0  # CIE Lab distance from the source's object, whatever the light
     max_actor_colour: float = 0.5  # share of the actor's colours that the source's actor has not
     max_object_flicker: float = 6.0  # Lab distance between looks at the resting object
-    min_order: float = 0.4  # 1: neighbouring frames as alike as in the source, 0: in no order
+    min_order: float = 0.65  # 1: neighbouring frames as alike as in the source, 0: in no order
     max_background_change: float = 0.05  # share of the background that differs from the plate
     max_frozen_s: float = 1.5  # that the picture stands still while the labels move, or longer than in the source
     min_contact: float = 0.7  # share of the carry's frames that show the object
