@@ -12,7 +12,7 @@ from m2iv_robot.augment.footage import OBJECT_HALF_M, REMEMBERED
 from m2iv_robot.augment.handles import SETTLE_PICTURE_S, Footage, carried_between
 from m2iv_robot.background import spread
 from m2iv_robot.camera import block_behind
-from m2iv_robot.data.lerobot_io import read_frames
+from m2iv_robot.data.lerobot_io import read_frames, read_labels
 from m2iv_robot.errors import CameraError
 from m2iv_robot.generation.layers import PictureMotion
 from m2iv_robot.kinematics import Kinematics
@@ -26,9 +26,11 @@ from m2iv_robot.wrist import (
     ToolFootage,
     ToolLab,
     ToolMotion,
+    Tracks,
     filled_from,
     floor_below,
     survey,
+    track,
 )
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,8 @@ class ToolCameras:
             raise CameraError("no recorded object looks like something that stands on the table")
         fall = None if footage.light is None else footage.light.fall
         lab = ToolLab(footage.film.footage.surface, fall)
-        found = survey(films, lab, scene.plane_z_m - OBJECT_HALF_M)
+        others = self._tracks(camera, {source.labels.index for source in sources})
+        found = survey(films, lab, scene.plane_z_m - OBJECT_HALF_M, others)
         plate = footage.scene.plate
         wide = floor_below(scene.camera.camera, plate.image.permute(1, 2, 0).numpy(), plate.known.numpy(), found.floor)
         logger.info(
@@ -95,6 +98,16 @@ class ToolCameras:
             camera, found.mount.focal_px, 100 * np.linalg.norm(found.mount.pose[:3, 3]), 100 * found.mount.explained,
         )  # fmt: skip
         return Survey(found.mount, filled_from(found.floor, wide), found.lab)
+
+    def _tracks(self, camera: str, known: set[int]) -> list[Tracks]:
+        """What could be followed on the table in some of the dataset's other episodes."""
+        dataset = self.plans.dataset
+        found = []
+        for index in spread(dataset.episode_count, SURVEYED):
+            if index not in known:
+                frames = read_frames(dataset, index, camera).permute(0, 2, 3, 1).numpy()
+                found.append(track(frames, self.kinematics.forward(read_labels(dataset, index).state)))
+        return found
 
     def _film(self, camera: str, source: SourceEpisode, scene: PlannedScene) -> ToolFilm | None:
         """Who takes pictures for plans from one episode."""

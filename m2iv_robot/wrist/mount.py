@@ -18,12 +18,13 @@ from m2iv_robot.errors import CameraError
 TRACKED_FRAMES = 3  # over which a point is followed
 POINTS = 60  # of a picture, at most
 RETURN_PX = 0.5  # a point followed there and back may be so far off
-LEAST_MOVE_PX = 0.3  # per pair in the median: below it the camera hardly moved
+LEAST_MOVE_PX = 0.4  # of a point, for a picture 160 wide
 LEAST_TRACKS = 100
 MOST_TRACKS = 4000
 DIRECTIONS, LENSES = 400, (0.45, 0.7, 1.1)  # of the search; focal lengths in widths of the picture
 SEARCH_TRACKS, KEPT_STARTS = 150, 12
 BACK_M = 0.1  # from the tool, against the camera's axis, where the search starts
+FARTHEST_M = 0.35  # of a camera from its tool
 FARTHEST_PX = 60.0  # of an error that counts as larger ones do
 NEAR_PX = 1.5  # tracks explained so well are explained, for a picture 160 wide
 LEAST_EXPLAINED = 0.3  # of all tracks; those on gripper, shadows and things carried are not
@@ -108,11 +109,13 @@ def fit_mount(tracks: Tracks, size: tuple[int, int], table_m: float = 0.0) -> Mo
     Raises:
         CameraError: too few tracks, a camera that hardly moves, or none that explains enough of them.
     """
+    followed = len(tracks)
     moved = np.linalg.norm(tracks.first_px - tracks.second_px, axis=1)
-    if len(tracks) < LEAST_TRACKS or np.median(moved) < LEAST_MOVE_PX:
+    tracks = tracks.take(moved > LEAST_MOVE_PX * size[0] / 160)  # what stands still in the picture is the gripper's
+    if len(tracks) < LEAST_TRACKS:
         raise CameraError(
-            f"{len(tracks)} points could be followed, by {np.median(moved) if len(moved) else 0:.1f} px in the median: "
-            "too little to tell how the camera is mounted (a table without texture, or a camera that does not move)"
+            f"{followed} points could be followed, {len(tracks)} of them while they moved: too little to tell how the "
+            "camera is mounted (a table without texture, or a camera that does not move)"
         )
     generator = np.random.default_rng(0)
     tracks = tracks.take(generator.permutation(len(tracks))[:MOST_TRACKS])
@@ -132,6 +135,11 @@ def fit_mount(tracks: Tracks, size: tuple[int, int], table_m: float = 0.0) -> Mo
         raise CameraError(
             f"no place of the camera on the tool explains more than {100 * explained:.0f} % of the points that were "
             "followed: it is not fixed to the tool, not in step with the state, or sees no flat table"
+        )
+    if np.linalg.norm(best[4:7]) > FARTHEST_M:
+        raise CameraError(
+            f"the camera would be {np.linalg.norm(best[4:7]):.1f} m from the tool: it is not mounted there, or what it "
+            "sees is no flat table"
         )
     pose = np.eye(4)
     pose[:3, :3], pose[:3, 3] = Rotation.from_rotvec(best[1:4]).as_matrix(), best[4:7]

@@ -1,11 +1,13 @@
 """What a tool camera's episodes tell together: how it is mounted, what the table looks like, how dark shadows are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool
 
 from m2iv_robot.camera import Camera
+from m2iv_robot.errors import CameraError
 from m2iv_robot.wrist.floor import Floor, FloorLayer, filled_from, plane_points
 from m2iv_robot.wrist.hiding import (
     GROWN_PX,
@@ -16,13 +18,14 @@ from m2iv_robot.wrist.hiding import (
     object_mask,
     shadow_mask,
 )
-from m2iv_robot.wrist.mount import LEAST_TRACKS, Mount, Tracks, fit_mount, joined, track
+from m2iv_robot.wrist.mount import Mount, Tracks, fit_mount, joined, track
 from m2iv_robot.wrist.records import ToolFootage, ToolLab
 
 LAID_FRAMES = 120  # pictures that a floor is laid of
 DARK_FRAMES = 20  # that shadows are looked at in
 LEAST_SHADED = 200  # pixels that tell how dark a shadow is
 DARKEST = 0.9
+LEAST_EXPLAINED = 0.8  # of what is followed on the bare table
 SURE_PX = 4  # around what hides the table, where no point is followed, for a picture 160 wide
 
 
@@ -35,20 +38,25 @@ class Survey:
     lab: ToolLab
 
 
-def survey(footage: list[ToolFootage], lab: ToolLab, table_m: float) -> Survey:
+def survey(footage: list[ToolFootage], lab: ToolLab, table_m: float, others: Sequence[Tracks] = ()) -> Survey:
     """Study some episodes of one lab; `table_m` is about the table's height, base frame.
 
-    The mount is fitted twice: shadows and gripper slide over the table, and where they are is known after the first.
+    The mount is fitted twice: shadows and gripper slide over the table, and where they are is known after the first,
+    in which points of `others` count too: episodes of the same mount of which no more is known.
 
     Raises:
-        CameraError: how the camera is mounted cannot be told.
+        CameraError: how the camera is mounted cannot be told, or what stands before the table.
     """
     size = footage[0].frames.shape[2], footage[0].frames.shape[1]
     tracks = [track(film.frames, film.motion.tool) for film in footage]
-    mount = fit_mount(joined(tracks), size, table_m)
+    mount = fit_mount(joined([*tracks, *others]), size, table_m)
     bare = joined([on_bare_table(found, film, mount, lab) for found, film in zip(tracks, footage, strict=True)])
-    if len(bare) >= LEAST_TRACKS:
-        mount = fit_mount(bare, size, table_m)
+    mount = fit_mount(bare, size, table_m)
+    if mount.explained < LEAST_EXPLAINED:
+        raise CameraError(
+            f"of the points followed where the bare table should be only {100 * mount.explained:.0f} % lie on it: the "
+            "gripper does not look like its model, or other things stand there"
+        )
     floor = lay_floor(footage, mount, lab)
     lab = lab.darkened(shadow_depth(footage, mount, lab, floor))
     if lab.darkness:  # what lies in the shadow whenever it is seen

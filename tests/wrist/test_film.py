@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from m2iv_robot.errors import CameraError
 from m2iv_robot.wrist import Survey, ToolFilm, survey
 from m2iv_robot.wrist.aligning import aligned
 
@@ -36,6 +38,23 @@ def test_how_dark_shadows_are_is_seen(found):
 def test_the_second_fit_is_of_the_bare_table(found, drawn):
     assert found.mount.explained > 0.9
     assert np.linalg.norm(found.mount.pose[:3, 3] - drawn.mount.pose[:3, 3]) < 0.003
+
+
+def test_things_on_the_table_that_nothing_tells_of_are_refused(drawn, footage):
+    generator = np.random.default_rng(3)
+    clutter = generator.uniform([0.1, -0.25, 0.02], [0.35, 0.1, 0.06], (150, 3))
+    colours = generator.integers(0, 255, (150, 3))
+
+    def cluttered(one):
+        frames = one.frames.copy()
+        for frame, tool in enumerate(one.motion.tool):
+            for at, colour in zip(drawn.mount.camera(tool).project(clutter), colours, strict=True):
+                if np.isfinite(at).all() and (np.abs(at) < 500).all():
+                    cv2.circle(frames[frame], tuple(np.round(at).astype(int).tolist()), 3, colour.tolist(), -1)
+        return replace(one, frames=frames)
+
+    with pytest.raises(CameraError, match=r"lie on it|explains more"):
+        survey([cluttered(one) for one in footage], drawn.lab.darkened(0.0), 0.003)
 
 
 def test_a_new_way_looks_as_drawn(found, drawn, footage):
