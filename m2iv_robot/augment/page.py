@@ -24,7 +24,9 @@ def write_augment_page(task: AugmentTask, report: AugmentReport) -> Path:
         sections.append(Table("Episodes that nothing can be made from", ("episode", "kind", "what to do"), rows))
     films = _films(task, report)
     if films:
-        note = "left: the source at the same moment; middle: the new episode; right: its masks"
+        note = (
+            "left: the source at the same moment; middle: the new episode; right: its masks; below: cameras on the tool"
+        )
         sections.append(Videos("New episodes", films, WIDTH_PX, MASK_LEGEND, note))
     sections.append(_table(report))
     if report.written and task.config.labels != "video_only":

@@ -226,4 +226,6 @@ class Workshop:
         real = self.library.frames(numbered.plan.source_episode)
         if motion is not None:
             real = real[source_frames(motion, length)]
-        save_film(self._film_path(numbered), side_by_side(real, made.candidate), made.candidate.episode.fps)
+        others = {name: self.augmenter.tools.retimed(name, numbered.plan) for name in made.candidate.other_cameras}
+        film = side_by_side(real, made.candidate, others)
+        save_film(self._film_path(numbered), film, made.candidate.episode.fps)
