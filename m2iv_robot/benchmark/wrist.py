@@ -66,11 +66,12 @@ def _run_in(config: WristBenchmarkConfig, folder: Path) -> dict:
     figures: dict = {"plans": len(rows), "made_anew": len(anew)}
     for part in ("approach", "carry"):
         for way in ("remade", "retimed"):
-            values = [row[f"{part}_{way}_db"] for row in anew]
+            values = [row[f"{part}_{way}_db"] for row in anew if row[f"{part}_{way}_db"] is not None]
             figures[f"{part}_{way}_db"] = round(float(np.mean(values)), 2) if values else None
-    gains = [row["approach_remade_db"] - row["approach_retimed_db"] for row in anew]
-    figures["least_gain_in_approach_db"] = min(gains) if gains else None
-    figures["episodes"] = sorted(rows, key=lambda row: row["approach_remade_db"])
+    approached = [row for row in anew if row["approach_remade_db"] is not None]
+    gains = [row["approach_remade_db"] - row["approach_retimed_db"] for row in approached]
+    figures["least_gain_in_approach_db"] = round(min(gains), 2) if gains else None
+    figures["episodes"] = sorted(rows, key=lambda row: row["approach_remade_db"] or 0.0)
     return figures
 
 
@@ -125,14 +126,16 @@ def plan_row(numbered: NumberedPlan, scene: PlannedScene, augmenter: Augmenter, 
     }
     for part, chosen in parts.items():
         for way, frames in (("remade", remade), ("retimed", retimed)):
-            row[f"{part}_{way}_db"] = round(likeness_db(frames[chosen], filmed.wrist_frames[chosen]), 2)
+            row[f"{part}_{way}_db"] = likeness_db(frames[chosen], filmed.wrist_frames[chosen])
     return row
 
 
-def likeness_db(frames: UInt8[Tensor, "t 3 h w"], true: UInt8[Tensor, "t 3 h w"]) -> float:
-    """Mean PSNR of smoothed frames; NaN where there are none."""
+def likeness_db(frames: UInt8[Tensor, "t 3 h w"], true: UInt8[Tensor, "t 3 h w"]) -> float | None:
+    """Mean PSNR of smoothed frames; None where there are none."""
+    if not len(frames):
+        return None
     apart = [np.square(smoothed(one) - smoothed(other)).mean() for one, other in zip(frames, true, strict=True)]
-    return float(np.mean([min(BEST_DB, 10 * np.log10(255**2 / max(error, 1e-9))) for error in apart]))
+    return round(float(np.mean([min(BEST_DB, 10 * np.log10(255**2 / max(error, 1e-9))) for error in apart])), 2)
 
 
 def smoothed(frame: UInt8[Tensor, "3 h w"]) -> Float[np.ndarray, "h w 3"]:

@@ -4,6 +4,7 @@ Every texel keeps its few sharpest bare views, and shows their median.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -41,16 +42,20 @@ class Floor:
         known = cv2.remap(self.known.astype(np.uint8), at, None, cv2.INTER_NEAREST) > 0
         level = np.clip(np.round(np.log2(np.maximum(size / self.texel_m, 1))), 0, LEVELS - 1).astype(int)
         picture = np.zeros((camera.height, camera.width, 3), np.float32)
-        coarse = self.colours
-        for number in range(LEVELS):
-            if number:
-                coarse = cv2.pyrDown(coarse)
+        for number, colours in enumerate(self._levels):
             wanted = level == number
-            if wanted.any():  # pyrDown keeps every other texel, the first one among them
-                picture[wanted] = cv2.remap(coarse, at / 2**number, None, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)[
-                    wanted
-                ]
+            if wanted.any():
+                drawn = cv2.remap(colours, at / 2**number, None, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+                picture[wanted] = drawn[wanted]
         return picture, known & np.isfinite(size)
+
+    @cached_property
+    def _levels(self) -> list[np.ndarray]:
+        """The colours finer and coarser; of each level the next keeps every other texel, the first one among them."""
+        levels = [self.colours]
+        for _ in range(1, LEVELS):
+            levels.append(cv2.pyrDown(levels[-1]))
+        return levels
 
     def _looked_at(self, camera: Camera) -> tuple[Float[np.ndarray, "h w 2"], Float[np.ndarray, "h w"]]:
         """The place on the map of every pixel, and how wide a pixel is there (m)."""
